@@ -16,10 +16,15 @@ use crate::crypto::sealed::{OVERHEAD_BYTES, SymmetricKey};
 use crate::crypto::signature::{PrivateKey, PublicKey, Signature};
 use crate::time::Timestamp;
 
-/// The MLS extension type of a sealed identity (private use range, RFC 9420 section 17.3).
+/// The MLS extension type of a sealed identity (private use range, RFC 9420 section 17.3). Its
+/// `extension_data` is an encoded [`SealedIdentity`], length prefix included:
+/// [`SEALED_IDENTITY_EXTENSION_BYTES`].
 pub const SEALED_IDENTITY_EXTENSION: u16 = 0xf4e1;
 /// Bytes of an identity before sealing: every sealed identity has one length.
 pub const IDENTITY_BYTES: usize = 576;
+
+/// Bytes of the extension's data: a sealed identity with its length prefix.
+pub const SEALED_IDENTITY_EXTENSION_BYTES: usize = 2 + IDENTITY_BYTES + OVERHEAD_BYTES;
 
 /// The identity does not open or does not verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,6 +205,7 @@ mod tests {
         let link_key = SymmetricKey([6; 32]);
         let sealed = identity.seal(&link_key, [0; 12], &leaf).unwrap();
         assert_eq!(sealed.as_slice().len(), IDENTITY_BYTES + OVERHEAD_BYTES);
+        assert_eq!(encode(&sealed).len(), SEALED_IDENTITY_EXTENSION_BYTES);
         assert_eq!(Identity::open(&sealed, &link_key, &leaf).unwrap(), identity);
         assert_eq!(Identity::open(&sealed, &link_key, &other), Err(BadIdentity));
         assert!(identity.verify(&leaf, &keys, now).is_ok());

@@ -156,7 +156,11 @@ impl Store {
         body: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
     ) -> Result<Attempt<T, E>, StoreError> {
         let op = self.keys.operation(partition, op);
-        let mut tx = Tx::begin(&self.keys, &*self.backend, partition, op)?;
+        let mut tx = match Tx::begin(&self.keys, &*self.backend, partition, op) {
+            Ok(tx) => tx,
+            Err(StoreError::Conflict) => return Ok(Attempt::Torn),
+            Err(error) => return Err(error),
+        };
         let answer = body(&mut tx);
         if tx.is_torn() {
             return Ok(Attempt::Torn);

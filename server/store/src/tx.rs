@@ -329,12 +329,17 @@ impl<'a> Tx<'a> {
         match self.source {
             Source::Durable(snapshot) => snapshot.read(reads),
             Source::Sequenced(backend) => {
-                let view = backend.read(self.partition, reads)?;
-                if view.head.version != self.version {
-                    self.is_torn.set(true);
-                    return Err(StoreError::Conflict);
-                }
-                Ok(view.found)
+                let found = backend.read(self.partition, reads).and_then(|view| {
+                    let is_same = view.head.version == self.version;
+                    if is_same {
+                        Ok(view.found)
+                    } else {
+                        Err(StoreError::Conflict)
+                    }
+                });
+                self.is_torn
+                    .set(self.is_torn.get() || found == Err(StoreError::Conflict));
+                found
             }
         }
     }

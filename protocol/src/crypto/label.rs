@@ -56,6 +56,14 @@ labels! {
     IDENTITY_KEY_WRAP = "hearth 1.0 IdentityKey Wrap";
     /// What the delivery service sends to members, from the group state key.
     FAN_OUT = "hearth 1.0 FanOut";
+    /// The key that seals a group's roster at rest, from the group state key.
+    GROUP_ROSTER = "hearth 1.0 Group Roster";
+    /// The key that seals a group's MLS state at rest, from the group state key.
+    GROUP_STATE = "hearth 1.0 Group State";
+    /// What the delivery service recognises an epoch's group state key by.
+    GROUP_STATE_KEY_HASH = "hearth 1.0 GroupStateKey Hash";
+    /// What a service recognises a repeated request by.
+    REQUEST_HASH = "hearth 1.0 Request Hash";
     /// The server's key that seals tickets, from the operator's storage key.
     TICKET_KEY = "hearth 1.0 TicketKey";
     /// The server's key that authenticates challenges, from the operator's storage key.

@@ -1,1 +1,141 @@
-//! delivery
+//! The delivery service: group state, validation and order of commits, fan-out. Spec: delivery.md.
+//!
+//! It knows a person as a leaf with a signature key of its own per group, and learns neither user
+//! ids nor queues. What a group consists of is stored under a key that only its members hold and
+//! that comes with each request; the plaintext lives as long as the request. [DS-STATE-2]
+//!
+//! Operations: [`Delivery::request_group_id`], [`Delivery::create_group`],
+//! [`Delivery::commit_group`], [`Delivery::send_message`], [`Delivery::fetch_welcome_state`].
+//! What they accept waits in the group's outbox: [`Delivery::pending`], [`Delivery::parcels`],
+//! [`Delivery::settle`], [`Delivery::expire`].
+//!
+//! Each operation reads and proves on a view first, outside of any transaction, and then writes in
+//! one, on condition that the group is still in the epoch that was seen.
+
+mod commit_group;
+mod create_group;
+mod error;
+mod fetch_welcome_state;
+mod group;
+mod member;
+mod outbox;
+mod request_group_id;
+mod send_message;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use openmls_rust_crypto::RustCrypto;
+use protocol::crypto::label;
+use protocol::crypto::sealed::SymmetricKey;
+use protocol::crypto::signed::Binding;
+use protocol::id::{Domain, GroupId, LinkId};
+use store::{Entropy, OpId, Partition, Space, Store};
+
+pub use crate::error::Error;
+pub use crate::outbox::{Outbox, Parcel, ParcelKey};
+
+/// The spaces of the store that the service uses.
+pub const SPACES: &[Space] = &[tables::SPACE];
+
+/// What the operator allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Members of a group; at most [`protocol::limit::GROUP_MEMBERS_MAX`].
+    pub members_max: u32,
+    /// Bytes of a group's MLS state as stored; at most [`STATE_BYTES_MAX`] whatever is set.
+    pub state_bytes_max: usize,
+    /// How long the state of an epoch is kept for those whom a commit added in it, in seconds.
+    pub past_state_seconds: u64,
+    /// How long a parcel is tried, in seconds.
+    pub parcel_seconds: u64,
+    /// Parcels of a group that may wait for delivery.
+    pub parcels_max: u32,
+}
+
+/// The most bytes of a group's MLS state: two of them and a commit fit one transaction.
+pub const STATE_BYTES_MAX: usize = 5 * 512 * 1024;
+
+/// Keys of the service, derived from the operator's storage key.
+#[derive(Clone)]
+pub struct Keys {
+    /// Makes a group's pseudonym towards each destination.
+    pub link: SymmetricKey,
+}
+
+/// The delivery service of one domain.
+pub struct Delivery {
+    store: Store,
+    domain: Domain,
+    policy: Policy,
+    keys: Keys,
+    crypto: RustCrypto,
+}
+
+impl Delivery {
+    /// The service over a store that has [`SPACES`].
+    #[must_use]
+    pub fn new(store: Store, domain: Domain, policy: Policy, keys: Keys) -> Self {
+        Self {
+            store,
+            domain,
+            policy,
+            keys,
+            crypto: RustCrypto::default(),
+        }
+    }
+
+    fn partition(&self, group: &GroupId) -> Partition {
+        self.store.partition(tables::SPACE, &group.0)
+    }
+
+    /// The group's pseudonym towards a destination: it reveals neither. [DS-OUTBOX-1]
+    fn link(&self, group: &GroupId, destination: &Domain) -> LinkId {
+        let place = [group.0.as_slice(), destination.as_str().as_bytes()].concat();
+        let derived = self.keys.link.derive(label::LINK_ID, &place);
+        let mut link = LinkId([0; 16]);
+        link.0
+            .iter_mut()
+            .zip(derived.0)
+            .for_each(|(out, byte)| *out = byte);
+        link
+    }
+
+    /// A signature made for another domain's server says nothing here.
+    fn check_domain(&self, binding: &Binding) -> Result<(), Error> {
+        if binding.domain == self.domain {
+            Ok(())
+        } else {
+            Err(Error::Denied)
+        }
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Delivery({})", self.domain)
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keys(..)")
+    }
+}
+
+/// A fresh operation id. That a request is applied once is for its hash to see to, which outlives
+/// the ids that the store remembers.
+fn operation(entropy: &dyn Entropy) -> OpId {
+    let mut op = OpId([0; 16]);
+    entropy.fill(&mut op.0);
+    op
+}
+
+/// A random nonce.
+fn nonce(entropy: &dyn Entropy) -> [u8; 12] {
+    let mut nonce = [0; 12];
+    entropy.fill(&mut nonce);
+    nonce
+}

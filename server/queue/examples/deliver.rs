@@ -1,0 +1,238 @@
+//! What a delivery costs: `cargo run --release -p queue --example deliver [-- RECIPIENTS]`.
+//!
+//! Creates queues in a RocksDB store in a temporary directory, with fsync, delivers parcels to
+//! groups of several sizes from one thread, and drains the queues. Prints CPU time of the whole
+//! process, user and system, and wall time. RECIPIENTS is the number of deliveries per group size.
+
+#![expect(clippy::print_stdout, reason = "it prints figures")]
+#![expect(clippy::disallowed_methods, reason = "it measures time")]
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use protocol::contact::Ticket;
+use protocol::crypto::hpke::OpenKey;
+use protocol::crypto::sealed::{SymmetricKey, hash};
+use protocol::crypto::signature::PrivateKey;
+use protocol::crypto::signed::{Binding, Signed};
+use protocol::id::{LinkId, QueueId, Seq};
+use protocol::queue::{CreateQueue, Listen, TakeTickets};
+use protocol::time::Timestamp;
+use queue::{Keys, Parcel, Policy, Queue};
+use store::{Entropy, StorageKey, Store};
+use store_rocksdb::{RocksBackend, RocksOptions};
+
+const QUEUES: u64 = 1_000;
+/// A short message, as the delivery service hands it over.
+const PAYLOAD_BYTES: usize = 400;
+/// Linux reports CPU time in these.
+const TICKS_PER_SECOND: u64 = 100;
+
+/// Unpredictable enough to measure with, and cheap as a node's buffered entropy is.
+struct Fast(AtomicU64);
+
+impl Entropy for Fast {
+    fn fill(&self, out: &mut [u8]) {
+        for chunk in out.chunks_mut(8) {
+            let count = self.0.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+            let mut mixed = count.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            for (out, byte) in chunk.iter_mut().zip((mixed ^ (mixed >> 27)).to_be_bytes()) {
+                *out = byte;
+            }
+        }
+    }
+}
+
+struct Member {
+    key: PrivateKey,
+    queue: QueueId,
+    ticket: Ticket,
+}
+
+struct Bench {
+    queue: Queue,
+    entropy: Fast,
+    binding: Binding,
+    members: Vec<Member>,
+}
+
+/// CPU time of this process and the time on the wall.
+struct Mark {
+    cpu: Duration,
+    wall: Instant,
+}
+
+impl Mark {
+    fn now() -> Result<Self, Box<dyn Error>> {
+        let stat = std::fs::read_to_string("/proc/self/stat")?;
+        let (_, fields) = stat.rsplit_once(')').ok_or("no such field")?;
+        let fields: Vec<_> = fields.split_whitespace().collect();
+        let ticks = |at: usize| -> Result<u64, Box<dyn Error>> {
+            Ok(fields.get(at).ok_or("no such field")?.parse()?)
+        };
+        let milliseconds = (ticks(11)? + ticks(12)?) * 1_000 / TICKS_PER_SECOND;
+        Ok(Self {
+            cpu: Duration::from_millis(milliseconds),
+            wall: Instant::now(),
+        })
+    }
+
+    fn report(&self, what: &str, count: u64) -> Result<(), Box<dyn Error>> {
+        let now = Self::now()?;
+        let (cpu, wall) = (now.cpu - self.cpu, now.wall - self.wall);
+        let items = count as f64;
+        println!(
+            "{what:<28} {count:>8} items  {:>7.2} us CPU each  {:>9.0} items/s",
+            cpu.as_secs_f64() * 1e6 / items,
+            items / wall.as_secs_f64(),
+        );
+        Ok(())
+    }
+}
+
+impl Bench {
+    fn new(store: Store) -> Result<Self, Box<dyn Error>> {
+        let policy = Policy {
+            entries_max: 1_000_000,
+            bytes_max: 1 << 40,
+            key_packages_low: 10,
+            ticket_share_percent: 50,
+        };
+        let keys = Keys {
+            ticket: SymmetricKey([1; 32]),
+        };
+        let binding = Binding {
+            domain: "localhost".parse()?,
+            exporter: [2; 32],
+        };
+        let queue = Queue::new(store, policy, keys);
+        let entropy = Fast(AtomicU64::new(0));
+        let mut bench = Self {
+            queue,
+            entropy,
+            binding,
+            members: Vec::new(),
+        };
+        for number in 0..QUEUES {
+            bench.members.push(bench.create(number)?);
+        }
+        Ok(bench)
+    }
+
+    fn create(&self, number: u64) -> Result<Member, Box<dyn Error>> {
+        let seed = hash("seed", &number.to_be_bytes());
+        let key = PrivateKey::from_seed(&seed);
+        let request = CreateQueue {
+            public_key: key.public_key(),
+            seal_key: OpenKey::from_seed(seed).seal_key()?,
+            ratchet_seed: SymmetricKey(seed),
+            friendship_token_hash: seed,
+        };
+        let request = Signed::new(request, &key, &self.binding);
+        let reply = self
+            .queue
+            .create_queue(request, &self.binding, Timestamp(0), &self.entropy)?;
+        let request = TakeTickets {
+            queue: reply.queue,
+            count: 1,
+        };
+        let request = Signed::new(request, &key, &self.binding);
+        let tickets = self
+            .queue
+            .take_tickets(request, &self.binding, &self.entropy)?
+            .tickets;
+        let ticket = *tickets.first().ok_or("no ticket")?;
+        Ok(Member {
+            key,
+            queue: reply.queue,
+            ticket,
+        })
+    }
+
+    /// Deliver to groups of `size`, so that every queue is in one group.
+    fn deliver(&self, size: usize, seqs: std::ops::Range<u64>) -> Result<u64, Box<dyn Error>> {
+        let tickets: Vec<_> = self.members.iter().map(|member| member.ticket).collect();
+        let payload = [7; PAYLOAD_BYTES];
+        let mut count = 0;
+        for seq in seqs {
+            for (tickets, link) in tickets.chunks(size).zip(0_u64..) {
+                let mut id = LinkId([0; 16]);
+                id.0.copy_from_slice(
+                    hash("link", &[size as u64, link].map(u64::to_be_bytes).concat())
+                        .split_at(16)
+                        .0,
+                );
+                let parcel = Parcel {
+                    link: id,
+                    seq: Seq(seq),
+                    tickets,
+                    payload: &payload,
+                };
+                let delivered = self.queue.deliver(&parcel, &self.entropy)?;
+                if delivered.wake.len() != tickets.len() {
+                    return Err("not everybody was served".into());
+                }
+                count += tickets.len() as u64;
+            }
+        }
+        Ok(count)
+    }
+
+    /// Read all queues to their ends, acknowledging each batch if so wanted.
+    fn drain(&self, acknowledge: bool) -> Result<u64, Box<dyn Error>> {
+        let mut count = 0;
+        for member in &self.members {
+            let request = Listen {
+                queue: member.queue,
+                from: Seq(0),
+            };
+            let request = Signed::new(request, &member.key, &self.binding);
+            let (listener, _) = self.queue.listen(request, &self.binding, &self.entropy)?;
+            let mut next = Seq(0);
+            loop {
+                let batch = self.queue.entries(&listener, next)?;
+                if batch.is_empty {
+                    break;
+                }
+                count += batch.next.0 - next.0;
+                next = batch.next;
+                if acknowledge {
+                    self.queue.ack(&listener, next, &self.entropy)?;
+                }
+            }
+        }
+        Ok(count)
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let recipients: u64 = match std::env::args().nth(1) {
+        Some(count) => count.parse()?,
+        None => 200_000,
+    };
+    let directory = tempfile::tempdir()?;
+    let backend = RocksBackend::open(directory.path(), queue::SPACES, RocksOptions::default())?;
+    let nonces = Arc::new(Fast(AtomicU64::new(1 << 32)));
+    let store = Store::new(Arc::new(backend), &StorageKey::from_bytes([3; 32]), nonces);
+    let mark = Mark::now()?;
+    let bench = Bench::new(store)?;
+    mark.report("create", QUEUES)?;
+    let mark = Mark::now()?;
+    bench.deliver(1_000, 0..1)?;
+    mark.report("first item of each queue", QUEUES)?;
+    for size in [10, 100, 1_000] {
+        let mark = Mark::now()?;
+        let count = bench.deliver(size, 1..1 + recipients / QUEUES)?;
+        mark.report(&format!("deliver to groups of {size}"), count)?;
+    }
+    let mark = Mark::now()?;
+    let count = bench.drain(false)?;
+    mark.report("drain", count)?;
+    let mark = Mark::now()?;
+    let count = bench.drain(true)?;
+    mark.report("drain and acknowledge", count)?;
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! create_group - spec/delivery.md#create_group
+
+use std::collections::BTreeMap;
+
+use openmls::prelude::{GroupId as MlsGroupId, MlsGroup, MlsGroupCreateConfig, OpenMlsProvider};
+use protocol::codec::{Opaque, encode};
+use protocol::contact::QualifiedTicket;
+use protocol::crypto::identity::WrappedLinkKey;
+use protocol::crypto::sealed::SymmetricKey;
+use protocol::crypto::signature::PrivateKey;
+use protocol::delivery::{CreateGroup, CreateGroupReply};
+use protocol::error::{ErrorCode, ErrorReply};
+use protocol::id::{Epoch, GroupId};
+use protocol::time::Timestamp;
+use tls_codec::Serialize;
+
+use crate::drive::{Next, StoredJob, success};
+use crate::error::Error;
+use crate::group::content::GROUP_NAME_BYTES_MAX;
+use crate::group::leaf::{CIPHERSUITE, capabilities, mls_lifetime, signer};
+use crate::group::{Standing, StoredGroup, join_config};
+use crate::home::Core;
+use crate::job::{JobId, Outcome, Step};
+use crate::outgoing::Outgoing;
+use crate::state::JobState;
+use crate::tx::{Tx, stored};
+
+impl Core {
+    /// Create a group with ourselves as the only member.
+    ///
+    /// # Errors
+    /// `NotRegistered`; `NameTaken` if a group of this home has the name; `TooLong` if it is empty,
+    /// too long or has control characters; or the home's fault.
+    pub fn create_group(&mut self, name: &str, now: Timestamp) -> Result<JobId, Error> {
+        check_name(name)?;
+        self.transact(now, |tx| {
+            tx.registered()?;
+            let taken = "SELECT count(*) FROM groups WHERE name = ?1 AND state = 1";
+            if tx.count(taken, [name])? > 0 {
+                return Err(Error::NameTaken);
+            }
+            tx.ensure_job(&JobState::CreateGroup { name: name.to_owned(), body: None })
+        })
+    }
+}
+
+impl Tx<'_> {
+    pub(crate) fn next_create_group(
+        &self,
+        name: &str,
+        body: Option<&Vec<u8>>,
+    ) -> Result<Next, Error> {
+        debug_assert!(check_name(name).is_ok());
+        let Some(body) = body else {
+            return match self.wait_for_tickets(1)? {
+                Some(wait) => Ok(wait),
+                None => self.request_group_id(),
+            };
+        };
+        let body: CreateGroup = stored(body, "create_group")?;
+        let group = self.find_stored_group(&body.group)?.ok_or(Error::Corrupt("group"))?;
+        let key = PrivateKey::from_seed(&group.leaf_seed);
+        let isolation = group.isolation();
+        Ok(Next::Step(Step::Send(Outgoing::signed(body, key, group.domain, isolation))))
+    }
+
+    pub(crate) fn answered_create_group(
+        &self,
+        job: &StoredJob,
+        name: &str,
+        body: Option<&Vec<u8>>,
+        payload: &[u8],
+    ) -> Result<Next, Error> {
+        let Some(body) = body else {
+            let group = Self::requested_group_id(payload)?;
+            if self.find_stored_group(&group)?.is_some() {
+                return Err(Error::BadReply);
+            }
+            let body = Some(encode(&self.new_group(group, name)?));
+            self.save_job_group(job.id, &group)?;
+            return Ok(Next::Goto(JobState::CreateGroup { name: name.to_owned(), body }));
+        };
+        let CreateGroupReply {} = success(payload)?;
+        let body: CreateGroup = stored(body, "create_group")?;
+        self.execute(
+            "UPDATE groups SET state = ?2 WHERE id = ?1",
+            (body.group.0, Standing::Active.number()),
+        )?;
+        Ok(Next::Done(Outcome::GroupCreated { group: body.group }))
+    }
+
+    /// An id that was taken in the meantime is replaced; any other refusal is final.
+    pub(crate) fn refused_create_group(
+        &self,
+        job: &StoredJob,
+        name: &str,
+        reply: ErrorReply,
+    ) -> Result<Next, Error> {
+        if let (ErrorCode::Exists, JobState::CreateGroup { body: Some(body), .. }) =
+            (reply.code, &job.state)
+        {
+            self.forget_created_group(body)?;
+            return Ok(Next::Goto(JobState::CreateGroup { name: name.to_owned(), body: None }));
+        }
+        Ok(Next::Over(Error::Refused(reply)))
+    }
+
+    pub(crate) fn forget_created_group(&self, body: &[u8]) -> Result<(), Error> {
+        let body: CreateGroup = stored(body, "create_group")?;
+        self.mls_group(&body.group)?.delete(self.provider().storage())?;
+        for sql in [
+            "DELETE FROM epochs WHERE grp = ?1",
+            "DELETE FROM members WHERE grp = ?1",
+            "DELETE FROM groups WHERE id = ?1",
+        ] {
+            self.execute(sql, [body.group.0])?;
+        }
+        Ok(())
+    }
+
+    /// The MLS group in epoch 0, stored with everything that the request must repeat.
+    fn new_group(&self, id: GroupId, name: &str) -> Result<CreateGroup, Error> {
+        let account = self.registered()?;
+        let leaf = self.new_leaf(&account)?;
+        let config = MlsGroupCreateConfig::builder()
+            .ciphersuite(CIPHERSUITE)
+            .capabilities(capabilities())
+            .lifetime(mls_lifetime(self.now))
+            .with_leaf_node_extensions(leaf.extensions)
+            .map_err(|_| Error::Mls("leaf extensions"))?
+            .wire_format_policy(join_config().wire_format_policy())
+            .use_ratchet_tree_extension(false)
+            .build();
+        let (provider, signer) = (self.provider(), signer(&leaf.seed));
+        let mls_id = MlsGroupId::from_slice(&id.0);
+        let created =
+            MlsGroup::new_with_group_id(&provider, &signer, &config, mls_id, leaf.credential);
+        let mut mls = created.map_err(|_| Error::Mls("new group"))?;
+        mls.set_configuration(provider.storage(), &join_config())?;
+        let (state_key, wrap) =
+            self.epoch_keys(|crypto, label| mls.export_secret(crypto, label, &[], 32))?;
+        let identity_key = SymmetricKey(self.random()?);
+        let link_key =
+            WrappedLinkKey::seal(&leaf.link_key, &identity_key, self.random()?, &leaf.public_key);
+        let (ticket_id, ticket) = self.pop_ticket()?;
+        let domain = account.user.domain;
+        let group = StoredGroup {
+            id,
+            name: self.free_name(name, &id)?,
+            leaf_seed: leaf.seed,
+            identity_key,
+            domain: domain.clone(),
+            standing: Standing::Creating,
+            last: Some(0),
+        };
+        self.save_group(&group, ticket_id)?;
+        self.add_epoch(&id, Epoch(0), &state_key, 0)?;
+        let own = BTreeMap::from([(leaf.public_key, link_key)]);
+        self.refresh_members(&id, &mls, &group.identity_key, &own)?;
+        let info = mls.export_group_info(provider.crypto(), &signer, false);
+        let info = info.map_err(|_| Error::Mls("GroupInfo"))?;
+        let tree = mls.export_ratchet_tree();
+        Ok(CreateGroup {
+            group: id,
+            identity_key: self.seal_identity_key(&id, &group.identity_key, &wrap)?,
+            state_key,
+            group_info: serialized(&info)?,
+            ratchet_tree: serialized(&tree)?,
+            ticket: QualifiedTicket { domain, ticket },
+            link_key,
+        })
+    }
+}
+
+/// An MLS structure as requests carry it.
+pub(super) fn serialized<const MAX: usize>(value: &impl Serialize) -> Result<Opaque<MAX>, Error> {
+    let bytes = value.tls_serialize_detached().map_err(|_| Error::Mls("encoding"))?;
+    Opaque::new(bytes).map_err(|_| Error::TooLong)
+}
+
+/// A group's name: something to see, nothing to disturb a terminal.
+pub(crate) fn check_name(name: &str) -> Result<(), Error> {
+    let fits = (1..=GROUP_NAME_BYTES_MAX).contains(&name.len());
+    if fits && name.trim() == name && !name.chars().any(char::is_control) {
+        Ok(())
+    } else {
+        Err(Error::TooLong)
+    }
+}

@@ -1,0 +1,172 @@
+//! send_message - spec/delivery.md#send_message
+//!
+//! ```text
+//! (text stored) --encrypt, store--> sent --accepted--> done
+//!      ^                             |  WrongEpoch: the group has moved on
+//!      +------- caught up -----------+
+//! ```
+
+use openmls::prelude::MlsGroup;
+use protocol::codec::{Opaque, encode};
+use protocol::crypto::signature::PrivateKey;
+use protocol::delivery::{SendMessage, SendMessageReply};
+use protocol::error::{ErrorCode, ErrorReply};
+use protocol::id::{Epoch, GroupId, LeafIndex};
+use protocol::time::Timestamp;
+
+use crate::delivery::create_group::serialized;
+use crate::drive::{Next, StoredJob, success};
+use crate::error::Error;
+use crate::group::StoredGroup;
+use crate::group::content::{Body, Content};
+use crate::group::leaf::signer;
+use crate::home::Core;
+use crate::job::{JobId, Outcome, Step};
+use crate::outgoing::Outgoing;
+use crate::read::MessageId;
+use crate::state::{JobState, SentMessage};
+use crate::tx::{Tx, storable, stored};
+
+impl Core {
+    /// Send a text to a group. Jobs of one group run in their order; start as many as you like.
+    ///
+    /// # Errors
+    /// `Unknown` if we are not in the group, `TooLong` past [`crate::TEXT_BYTES_MAX`], or the home's fault.
+    pub fn send(&mut self, group: &GroupId, body: &[u8], now: Timestamp) -> Result<JobId, Error> {
+        let text = Opaque::new(body.to_vec()).map_err(|_| Error::TooLong)?;
+        self.transact(now, |tx| {
+            tx.active_group(group)?;
+            tx.queue_message(group, &Body::Text(text))
+        })
+    }
+}
+
+impl Tx<'_> {
+    /// Store what is to be sent, and the job that sends it.
+    pub(crate) fn queue_message(&self, group: &GroupId, body: &Body) -> Result<JobId, Error> {
+        let message = self.insert(
+            "INSERT INTO messages (grp, kind, tag, body, sent_at, state) VALUES (?1, ?2, ?3, ?4, ?5, 0)",
+            (group.0, body.kind(), self.random::<16>()?, body.bytes(), storable(self.now.0)),
+        )?;
+        self.add_job(&JobState::SendMessage { message, sent: None, behind: None }, Some(group))
+    }
+
+    pub(crate) fn next_send_message(
+        &self,
+        job: &StoredJob,
+        message: i64,
+        sent: Option<&SentMessage>,
+        behind: Option<u64>,
+    ) -> Result<Next, Error> {
+        if let Some(earlier) = self.earlier_job(job)? {
+            return Ok(Next::Step(Step::Wait(earlier)));
+        }
+        let id = job.group.ok_or(Error::Corrupt("job"))?;
+        let Ok(group) = self.active_group(&id) else {
+            return Ok(Next::Over(Error::Unknown("group")));
+        };
+        if let Some(sent) = sent {
+            let body: SendMessage = stored(&sent.body, "message")?;
+            let key = PrivateKey::from_seed(&group.leaf_seed);
+            let isolation = group.isolation();
+            let outgoing = Outgoing::signed(body, key, group.domain, isolation);
+            return Ok(Next::Step(Step::Send(outgoing)));
+        }
+        let mut mls = self.mls_group(&id)?;
+        match behind {
+            Some(epoch) if mls.epoch().as_u64() < epoch => {
+                Ok(Next::Step(Step::CatchUp { group: id, epoch: Epoch(epoch) }))
+            }
+            _ => {
+                let sent = Some(self.encrypt(&group, &mut mls, message)?);
+                Ok(Next::Goto(JobState::SendMessage { message, sent, behind: None }))
+            }
+        }
+    }
+
+    fn encrypt(
+        &self,
+        group: &StoredGroup,
+        mls: &mut MlsGroup,
+        message: i64,
+    ) -> Result<SentMessage, Error> {
+        let row = self.row(
+            "SELECT kind, tag, body, sent_at FROM messages WHERE id = ?1",
+            [message],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+        )?;
+        let (kind, tag, body, sent_at) = row.ok_or(Error::Corrupt("message"))?;
+        let body = Body::of(kind, body).ok_or(Error::Corrupt("message"))?;
+        let content = encode(&Content::new(tag, sent_at, body));
+        let epoch = Epoch(mls.epoch().as_u64());
+        let encrypted = mls
+            .create_message(&self.provider(), &signer(&group.leaf_seed), &content)
+            .map_err(|_| Error::Mls("message"))?;
+        let body = SendMessage {
+            group: group.id,
+            sender: LeafIndex(mls.own_leaf_index().u32()),
+            epoch,
+            state_key: self.state_key(&group.id, epoch)?,
+            message: serialized(&encrypted)?,
+        };
+        Ok(SentMessage { body: encode(&body) })
+    }
+
+    pub(crate) fn answered_send_message(
+        &self,
+        job: &StoredJob,
+        message: i64,
+        sent: Option<&SentMessage>,
+        payload: &[u8],
+    ) -> Result<Next, Error> {
+        let reply: SendMessageReply = success(payload)?;
+        let (Some(group), Some(_)) = (job.group, sent) else { return Err(Error::NotExpected) };
+        let number = reply.number.0;
+        if storable(number) != number {
+            return Err(Error::BadReply);
+        }
+        self.number_of_ours(&group, number)?;
+        self.execute(
+            "UPDATE messages SET number = ?2, state = 1 WHERE id = ?1",
+            (message, number),
+        )?;
+        Ok(Next::Done(Outcome::MessageSent { group, number, message: MessageId(message) }))
+    }
+
+    /// Another epoch: encrypt the stored text again, under the one that the server is in.
+    pub(crate) fn refused_send_message(
+        job: &StoredJob,
+        message: i64,
+        sent: Option<&SentMessage>,
+        reply: ErrorReply,
+    ) -> Result<Next, Error> {
+        let Some(sent) = sent else { return Err(Error::NotExpected) };
+        debug_assert!(job.group.is_some());
+        if reply.code != ErrorCode::WrongEpoch {
+            return Ok(Next::Over(Error::Refused(reply)));
+        }
+        let body: SendMessage = stored(&sent.body, "message")?;
+        if reply.detail <= body.epoch.0 {
+            return Ok(Next::Over(Error::Rewound));
+        }
+        let behind = Some(storable(reply.detail));
+        Ok(Next::Goto(JobState::SendMessage { message, sent: None, behind }))
+    }
+
+    /// A message that was refused for good stays in the history as such.
+    pub(crate) fn fail_message(&self, message: i64) -> Result<(), Error> {
+        self.execute("UPDATE messages SET state = 2 WHERE id = ?1 AND state = 0", [message])?;
+        Ok(())
+    }
+
+    /// Whether a request that the server may have numbered is not answered yet: only a group's
+    /// first job can have one.
+    pub(crate) fn is_request_open(&self, group: &GroupId) -> Result<bool, Error> {
+        let Some(job) = self.first_job(group)? else { return Ok(false) };
+        Ok(match job.state {
+            JobState::SendMessage { sent, .. } => sent.is_some(),
+            JobState::CommitGroup(commit) => commit.sent.is_some() && commit.accepted.is_none(),
+            _ => false,
+        })
+    }
+}

@@ -1,0 +1,414 @@
+//! Driving jobs: load, take a step, store where it stands.
+
+use std::time::Duration;
+
+use protocol::codec::decode_exact;
+use protocol::crypto::work::Work;
+use protocol::error::{ErrorCode, ErrorReply};
+use protocol::id::GroupId;
+use protocol::request::decode_reply;
+use protocol::time::Timestamp;
+use tls_codec::DeserializeBytes;
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+use crate::home::Core;
+use crate::job::{Job, JobId, JobKind, Outcome, Step};
+use crate::state::JobState;
+use crate::tx::Tx;
+
+/// More transitions without a request between them than any job has.
+const TRANSITIONS_MAX: usize = 8;
+/// Upkeep that was refused for good is tried again after this many seconds.
+const REST_SECONDS: u64 = 60;
+/// The shortest and the longest pause that a busy server may ask for.
+const PAUSE_MILLISECONDS: (u64, u64) = (100, 60_000);
+
+/// A job as stored.
+pub(crate) struct StoredJob {
+    pub(crate) id: JobId,
+    pub(crate) group: Option<GroupId>,
+    pub(crate) state: JobState,
+}
+
+/// What a job decides.
+pub(crate) enum Next {
+    /// Stay, and tell the shell what is needed.
+    Step(Step),
+    /// Move on.
+    Goto(JobState),
+    /// Success.
+    Done(Outcome),
+    /// Failure for good.
+    Over(Error),
+}
+
+/// A step, or the failure that ended the job; both are stored.
+type Verdict = Result<Step, Error>;
+
+impl Core {
+    /// Make the upkeep jobs that are due, and list all jobs that are not done, oldest first. Call
+    /// it at start, after `receive`, after a job is done, and every minute or so.
+    ///
+    /// # Errors
+    /// The home's fault.
+    pub fn jobs(&mut self, now: Timestamp) -> Result<Vec<Job>, Error> {
+        self.transact(now, |tx| {
+            tx.keep()?;
+            tx.list_jobs()
+        })
+    }
+
+    /// What the job needs next. Asking again changes nothing: before and after a restart the same
+    /// request is given. [SDK-JOB-1]
+    ///
+    /// # Errors
+    /// `Refused`, `BadPackage`, `BadServerKeys`, `Mls`, `NameTaken` and `AlreadyMember` end the
+    /// job; `Unknown` means that it is over. Anything else leaves it as it was.
+    pub fn step(&mut self, job: JobId, now: Timestamp) -> Result<Step, Error> {
+        self.transact(now, |tx| {
+            let job = tx.load_job(job)?;
+            tx.advance(job)
+        })?
+    }
+
+    /// Give the reply to the job's last request, and get the next step. `payload` is the payload
+    /// of the reply's frame.
+    ///
+    /// # Errors
+    /// As [`Core::step`]; `BadReply` if it is no reply: the job is as it was.
+    pub fn reply(&mut self, job: JobId, payload: &[u8], now: Timestamp) -> Result<Step, Error> {
+        self.transact(now, |tx| {
+            let job = tx.load_job(job)?;
+            let next = match refusal(payload)? {
+                Some(refusal) => match pause(refusal) {
+                    Some(pause) => return Ok(Ok(Step::Retry(pause))),
+                    None => tx.refused(&job, refusal)?,
+                },
+                None => tx.answered(&job, payload)?,
+            };
+            tx.apply(job, next)
+        })?
+    }
+
+    /// Give the work for the job's puzzle, and get the next step.
+    ///
+    /// # Errors
+    /// As [`Core::step`]; `NotExpected` if the job wants no work.
+    pub fn solved(&mut self, job: JobId, work: Work, now: Timestamp) -> Result<Step, Error> {
+        self.transact(now, |tx| {
+            let job = tx.load_job(job)?;
+            let next = tx.worked(&job, &work)?;
+            tx.apply(job, next)
+        })?
+    }
+}
+
+impl Tx<'_> {
+    /// Store a job at its start.
+    pub(crate) fn add_job(&self, state: &JobState, group: Option<&GroupId>) -> Result<JobId, Error> {
+        let id = self.insert(
+            "INSERT INTO jobs (kind, subject, grp, state) VALUES (?1, ?2, ?3, ?4)",
+            (kind_number(state.kind()), state.subject(), group.map(|group| group.0), &*pack(state)?),
+        )?;
+        Ok(JobId(id))
+    }
+
+    /// The job of this kind and subject, made if there is none.
+    pub(crate) fn ensure_job(&self, state: &JobState) -> Result<JobId, Error> {
+        let known = self.find_job(state.kind(), &state.subject())?;
+        known.map_or_else(|| self.add_job(state, None), Ok)
+    }
+
+    /// The same for upkeep, unless it failed a moment ago.
+    pub(crate) fn ensure_upkeep(&self, state: &JobState) -> Result<(), Error> {
+        let rests = self.count(
+            "SELECT count(*) FROM resting WHERE kind = ?1 AND subject = ?2 AND until > ?3",
+            (kind_number(state.kind()), state.subject(), self.now.0),
+        )?;
+        if rests == 0 {
+            self.ensure_job(state)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn find_job(&self, kind: JobKind, subject: &[u8]) -> Result<Option<JobId>, Error> {
+        self.row(
+            "SELECT id FROM jobs WHERE kind = ?1 AND subject = ?2 ORDER BY id LIMIT 1",
+            (kind_number(kind), subject),
+            |row| Ok(JobId(row.get(0)?)),
+        )
+    }
+
+    /// The oldest job of a group: the only one that may have a request under way. [SDK-ORDER-1]
+    pub(crate) fn first_job(&self, group: &GroupId) -> Result<Option<StoredJob>, Error> {
+        let id = self.row(
+            "SELECT id FROM jobs WHERE grp = ?1 ORDER BY id LIMIT 1",
+            [group.0],
+            |row| Ok(JobId(row.get(0)?)),
+        )?;
+        id.map(|id| self.load_job(id)).transpose()
+    }
+
+    /// The job of the same group that must be done first. [SDK-ORDER-1]
+    pub(crate) fn earlier_job(&self, job: &StoredJob) -> Result<Option<JobId>, Error> {
+        let Some(group) = job.group else { return Ok(None) };
+        self.row(
+            "SELECT id FROM jobs WHERE grp = ?1 AND id < ?2 ORDER BY id LIMIT 1",
+            (group.0, job.id.0),
+            |row| Ok(JobId(row.get(0)?)),
+        )
+    }
+
+    pub(crate) fn load_job(&self, id: JobId) -> Result<StoredJob, Error> {
+        let found = self.row("SELECT grp, state FROM jobs WHERE id = ?1", [id.0], |row| {
+            Ok((row.get::<_, Option<[u8; 16]>>(0)?, Zeroizing::new(row.get::<_, Vec<u8>>(1)?)))
+        })?;
+        let (group, state) = found.ok_or(Error::Unknown("job"))?;
+        let state = postcard::from_bytes(&state).map_err(|_| Error::Corrupt("job"))?;
+        Ok(StoredJob { id, group: group.map(GroupId), state })
+    }
+
+    pub(crate) fn save_job(&self, id: JobId, state: &JobState) -> Result<(), Error> {
+        self.execute("UPDATE jobs SET state = ?2 WHERE id = ?1", (id.0, &*pack(state)?))?;
+        Ok(())
+    }
+
+    /// From here on the job keeps the order of a group.
+    pub(crate) fn save_job_group(&self, id: JobId, group: &GroupId) -> Result<(), Error> {
+        self.execute("UPDATE jobs SET grp = ?2 WHERE id = ?1", (id.0, group.0))?;
+        Ok(())
+    }
+
+    pub(crate) fn drop_job(&self, id: JobId) -> Result<(), Error> {
+        self.execute("DELETE FROM jobs WHERE id = ?1", [id.0])?;
+        Ok(())
+    }
+
+    fn list_jobs(&self) -> Result<Vec<Job>, Error> {
+        let ids = self.rows("SELECT id FROM jobs ORDER BY id LIMIT 10000", [], |row| {
+            Ok((JobId(row.get(0)?), row.get(0)?))
+        })?;
+        let jobs = ids.into_iter().map(|(id, _): (JobId, i64)| {
+            let job = self.load_job(id)?;
+            Ok(Job { id, kind: job.state.kind(), group: job.group })
+        });
+        jobs.collect()
+    }
+
+    fn advance(&self, job: StoredJob) -> Result<Verdict, Error> {
+        let next = self.next(&job)?;
+        self.apply(job, next)
+    }
+
+    fn apply(&self, mut job: StoredJob, mut next: Next) -> Result<Verdict, Error> {
+        for _ in 0..TRANSITIONS_MAX {
+            match next {
+                Next::Step(step) => return Ok(Ok(step)),
+                Next::Goto(state) => {
+                    job.state = state;
+                    self.save_job(job.id, &job.state)?;
+                    next = self.next(&job)?;
+                }
+                Next::Done(outcome) => {
+                    self.drop_job(job.id)?;
+                    return Ok(Ok(Step::Done(outcome)));
+                }
+                Next::Over(error) => {
+                    self.drop_job(job.id)?;
+                    self.abandon(&job)?;
+                    return Ok(Err(error));
+                }
+            }
+        }
+        Err(Error::Corrupt("a job goes round in circles"))
+    }
+
+    /// What a job leaves behind when it failed for good.
+    fn abandon(&self, job: &StoredJob) -> Result<(), Error> {
+        let kind = job.state.kind();
+        if kind.is_upkeep() || kind == JobKind::ClaimUsername {
+            self.execute(
+                "INSERT OR REPLACE INTO resting (kind, subject, until) VALUES (?1, ?2, ?3)",
+                (kind_number(kind), job.state.subject(), self.now.0.saturating_add(REST_SECONDS)),
+            )?;
+        }
+        match &job.state {
+            JobState::Connect { username, .. } => self.forget_connection_request(username),
+            JobState::ClaimUsername { hash, .. } => self.forget_unclaimed(*hash),
+            JobState::CommitGroup(_) => self.drop_pending_commit(job.group.as_ref()),
+            JobState::SendMessage { message, .. } => self.fail_message(*message),
+            JobState::CreateGroup { body: Some(body), .. } => self.forget_created_group(body),
+            JobState::Register { .. }
+            | JobState::FetchServerKeys { .. }
+            | JobState::CreateQueue
+            | JobState::TakeTickets
+            | JobState::PublishKeyPackages { .. }
+            | JobState::ReleaseUsername { .. }
+            | JobState::PublishConnectionPackages { .. }
+            | JobState::FetchConnectionRequests { .. }
+            | JobState::AcceptConnection { .. }
+            | JobState::CreateGroup { body: None, .. }
+            | JobState::JoinGroup { .. } => Ok(()),
+        }
+    }
+
+    fn next(&self, job: &StoredJob) -> Result<Next, Error> {
+        match &job.state {
+            JobState::Register { request, work } => self.next_register(request.as_ref(), work),
+            JobState::FetchServerKeys { domain } => Self::next_fetch_server_keys(domain),
+            JobState::CreateQueue => self.next_create_queue(),
+            JobState::TakeTickets => self.next_take_tickets(),
+            JobState::PublishKeyPackages { body } => self.next_publish_key_packages(body.as_ref()),
+            JobState::ClaimUsername { hash, work } => self.next_claim_username(*hash, work),
+            JobState::ReleaseUsername { hash } => self.next_release_username(*hash),
+            JobState::PublishConnectionPackages { hash, body } => {
+                self.next_publish_connection_packages(*hash, body.as_ref())
+            }
+            JobState::FetchConnectionRequests { hash, count } => {
+                self.next_fetch_connection_requests(*hash, *count)
+            }
+            JobState::Connect { username, hash, body } => {
+                self.next_connect(username, *hash, body.as_ref())
+            }
+            JobState::AcceptConnection { request, body } => {
+                self.next_accept_connection(*request, body.as_ref())
+            }
+            JobState::CreateGroup { name, body } => self.next_create_group(name, body.as_ref()),
+            JobState::CommitGroup(commit) => self.next_commit_group(job, commit),
+            JobState::SendMessage { message, sent, behind } => {
+                self.next_send_message(job, *message, sent.as_ref(), *behind)
+            }
+            JobState::JoinGroup { join, body } => self.next_join_group(*join, body.as_ref()),
+        }
+    }
+
+    fn answered(&self, job: &StoredJob, payload: &[u8]) -> Result<Next, Error> {
+        match &job.state {
+            JobState::Register { request, work } => {
+                self.answered_register(request.as_ref(), work, payload)
+            }
+            JobState::FetchServerKeys { domain } => self.answered_fetch_server_keys(domain, payload),
+            JobState::CreateQueue => self.answered_create_queue(payload),
+            JobState::TakeTickets => self.answered_take_tickets(payload),
+            JobState::PublishKeyPackages { body } => {
+                self.answered_publish_key_packages(body.as_ref(), payload)
+            }
+            JobState::ClaimUsername { hash, work } => {
+                self.answered_claim_username(*hash, work, payload)
+            }
+            JobState::ReleaseUsername { hash } => self.answered_release_username(*hash, payload),
+            JobState::PublishConnectionPackages { hash, body } => {
+                self.answered_publish_connection_packages(*hash, body.as_ref(), payload)
+            }
+            JobState::FetchConnectionRequests { hash, count } => {
+                self.answered_fetch_connection_requests(*hash, *count, payload)
+            }
+            JobState::Connect { username, hash, body } => {
+                self.answered_connect(username, *hash, body.as_ref(), payload)
+            }
+            JobState::AcceptConnection { request, .. } => {
+                self.answered_accept_connection(*request, payload)
+            }
+            JobState::CreateGroup { name, body } => {
+                self.answered_create_group(job, name, body.as_ref(), payload)
+            }
+            JobState::CommitGroup(commit) => self.answered_commit_group(job, commit, payload),
+            JobState::SendMessage { message, sent, .. } => {
+                self.answered_send_message(job, *message, sent.as_ref(), payload)
+            }
+            JobState::JoinGroup { join, body } => {
+                self.answered_join_group(*join, body.as_ref(), payload)
+            }
+        }
+    }
+
+    /// The server said no, and will say so again unless the request changes.
+    fn refused(&self, job: &StoredJob, reply: ErrorReply) -> Result<Next, Error> {
+        match &job.state {
+            JobState::Register { .. } | JobState::ClaimUsername { .. } => {
+                Ok(Self::refused_work(job, reply))
+            }
+            JobState::CreateGroup { name, .. } => self.refused_create_group(job, name, reply),
+            JobState::CommitGroup(commit) => self.refused_commit_group(job, commit, reply),
+            JobState::SendMessage { message, sent, .. } => {
+                Self::refused_send_message(job, *message, sent.as_ref(), reply)
+            }
+            JobState::JoinGroup { join, .. } => self.refused_join_group(*join, reply),
+            JobState::ReleaseUsername { hash } => self.refused_release_username(*hash, reply),
+            JobState::FetchServerKeys { .. }
+            | JobState::CreateQueue
+            | JobState::TakeTickets
+            | JobState::PublishKeyPackages { .. }
+            | JobState::PublishConnectionPackages { .. }
+            | JobState::FetchConnectionRequests { .. }
+            | JobState::Connect { .. }
+            | JobState::AcceptConnection { .. } => Ok(Next::Over(Error::Refused(reply))),
+        }
+    }
+}
+
+/// Decode a success's payload.
+pub(crate) fn success<T: DeserializeBytes>(payload: &[u8]) -> Result<T, Error> {
+    match decode_reply(payload) {
+        Ok(Ok(reply)) => Ok(reply),
+        Ok(Err(_)) | Err(_) => Err(Error::BadReply),
+    }
+}
+
+/// A failure's payload, if it is one.
+fn refusal(payload: &[u8]) -> Result<Option<ErrorReply>, Error> {
+    match payload.split_first() {
+        Some((1, error)) => decode_exact(error).map(Some).map_err(|_| Error::BadReply),
+        Some(_) => Ok(None),
+        None => Err(Error::BadReply),
+    }
+}
+
+/// How long to wait before the same request has a chance.
+fn pause(refusal: ErrorReply) -> Option<Duration> {
+    let (least, most) = PAUSE_MILLISECONDS;
+    match refusal.code {
+        ErrorCode::RateLimited | ErrorCode::Busy => {
+            Some(Duration::from_millis(refusal.detail.clamp(least, most)))
+        }
+        ErrorCode::Internal => Some(Duration::from_secs(1)),
+        ErrorCode::Malformed
+        | ErrorCode::UnsupportedVersion
+        | ErrorCode::UnknownOperation
+        | ErrorCode::Denied
+        | ErrorCode::NotFound
+        | ErrorCode::TooLarge
+        | ErrorCode::WrongEpoch
+        | ErrorCode::Exists
+        | ErrorCode::WorkRequired
+        | ErrorCode::Invalid
+        | ErrorCode::QuotaExceeded
+        | ErrorCode::Rewound => None,
+    }
+}
+
+fn pack(state: &JobState) -> Result<Zeroizing<Vec<u8>>, Error> {
+    postcard::to_stdvec(state).map(Zeroizing::new).map_err(|_| Error::Corrupt("job"))
+}
+
+/// The number in the database: never reused.
+fn kind_number(kind: JobKind) -> u8 {
+    match kind {
+        JobKind::Register => 1,
+        JobKind::FetchServerKeys => 2,
+        JobKind::CreateQueue => 3,
+        JobKind::TakeTickets => 4,
+        JobKind::PublishKeyPackages => 5,
+        JobKind::ClaimUsername => 6,
+        JobKind::ReleaseUsername => 7,
+        JobKind::PublishConnectionPackages => 8,
+        JobKind::FetchConnectionRequests => 9,
+        JobKind::Connect => 10,
+        JobKind::AcceptConnection => 11,
+        JobKind::CreateGroup => 12,
+        JobKind::CommitGroup => 13,
+        JobKind::SendMessage => 14,
+        JobKind::JoinGroup => 15,
+    }
+}

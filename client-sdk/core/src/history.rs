@@ -1,0 +1,295 @@
+//! Reading the home.
+
+use protocol::id::{Epoch, GroupId, LeafIndex};
+use protocol::time::Timestamp;
+
+use crate::delivery::check_name;
+use crate::error::Error;
+use crate::event::{Event, Person, StoredEvent};
+use crate::group::members::nobody;
+use crate::hex;
+use crate::home::Core;
+use crate::read::{
+    Account, ContactEntry, ContactId, GroupEntry, IncomingRequest, MemberEntry, MessageEntry,
+    MessageId, MessageState, OutgoingRequest, OwnUsername, RequestId,
+};
+use crate::tx::{Tx, stored};
+
+/// Rows in one answer.
+const ROWS_MAX: usize = 10_000;
+
+impl Core {
+    /// The own account; none before `register`.
+    ///
+    /// # Errors
+    /// The home's fault, as for everything here.
+    pub fn account(&self) -> Result<Option<Account>, Error> {
+        self.view(|tx| {
+            Ok(tx.account()?.map(|account| Account {
+                address: hex::address(&account.user),
+                client: hex::encode(&account.client.0),
+                display_name: account.display_name,
+                registered: account.credential.is_some(),
+            }))
+        })
+    }
+
+    /// Our usernames.
+    ///
+    /// # Errors
+    /// The home's fault.
+    pub fn usernames(&self) -> Result<Vec<OwnUsername>, Error> {
+        let sql = "SELECT name, claimed, expires FROM usernames ORDER BY name";
+        self.view(|tx| {
+            tx.rows(sql, [], |row| {
+                Ok(OwnUsername {
+                    username: row.get(0)?,
+                    claimed: row.get(1)?,
+                    expires: row.get(2)?,
+                })
+            })
+        })
+    }
+
+    /// Everybody who can be invited.
+    ///
+    /// # Errors
+    /// The home's fault.
+    pub fn contacts(&self) -> Result<Vec<ContactEntry>, Error> {
+        self.view(|tx| {
+            let ids = tx.rows("SELECT id FROM contacts ORDER BY id", [], |row| row.get(0))?;
+            let entries = ids.into_iter().map(|id: i64| {
+                let contact = tx.contact(id)?;
+                let person = tx.verified_person(&contact.user, contact.client)?;
+                Ok(ContactEntry { id: ContactId(id), person })
+            });
+            entries.collect()
+        })
+    }
+
+    /// A contact by username (`name@domain`), by address (`<hex>@domain`), or by display name if
+    /// only one has it.
+    ///
+    /// # Errors
+    /// The home's fault.
+    pub fn find_contact(&self, name: &str) -> Result<Option<ContactId>, Error> {
+        let contacts = self.contacts()?;
+        let by = |field: fn(&Person) -> Option<&String>| {
+            let mut found =
+                contacts.iter().filter(|entry| field(&entry.person).is_some_and(|it| it == name));
+            let first = found.next().map(|entry| entry.id);
+            first.filter(|_| found.next().is_none())
+        };
+        let by_username = by(|person| person.username.as_ref());
+        let by_address = || by(|person| person.address.as_ref());
+        let by_name = || by(|person| person.display_name.as_ref());
+        Ok(by_username.or_else(by_address).or_else(by_name))
+    }
+
+    /// Verified requests that were neither accepted nor rejected.
+    ///
+    /// # Errors
+    /// The home's fault.
+    pub fn connection_requests(&self) -> Result<Vec<IncomingRequest>, Error> {
+        let sql = "SELECT r.id, r.request, u.name FROM incoming_requests r
+                   JOIN usernames u ON u.hash = r.username
+                   WHERE verified = 1 AND closed = 0 ORDER BY r.id";
+        self.view(|tx| {
+            let rows = tx.rows(sql, [], |row| {
+                Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?, row.get(2)?))
+            })?;
+            let requests = rows.into_iter().map(|(id, request, username)| {
+                let request: protocol::contact::ConnectionRequest =
+                    stored(&request, "connection request")?;
+                let from = tx.requester(&request.contact)?;
+                Ok(IncomingRequest { id: RequestId(id), from, username })
+            });
+            requests.collect()
+        })
+    }
+
+    /// Requests of ours that nobody has accepted yet.
+    ///
+    /// # Errors
+    /// The home's fault.
+    pub fn outgoing_requests(&self) -> Result<Vec<OutgoingRequest>, Error> {
+        let sql = "SELECT username, sent FROM outgoing_requests ORDER BY username";
+        self.view(|tx| {
+            tx.rows(sql, [], |row| {
+                Ok(OutgoingRequest { username: row.get(0)?, sent: row.get(1)? })
+            })
+        })
+    }
+
+    /// Every group, those that we left included (`active` is false).
+    ///
+    /// # Errors
+    /// The home's fault.
+    pub fn groups(&self) -> Result<Vec<GroupEntry>, Error> {
+        let sql = "SELECT id, name, state = 1,
+                       (SELECT max(epoch) FROM epochs WHERE grp = id),
+                       (SELECT count(*) FROM members WHERE grp = id AND gone = 0)
+                   FROM groups ORDER BY name";
+        self.view(|tx| {
+            tx.rows(sql, [], |row| {
+                Ok(GroupEntry {
+                    id: GroupId(row.get(0)?),
+                    name: row.get(1)?,
+                    active: row.get(2)?,
+                    epoch: Epoch(row.get::<_, Option<u64>>(3)?.unwrap_or(0)),
+                    members: row.get(4)?,
+                })
+            })
+        })
+    }
+
+    /// A group by its name, or by its id in hex.
+    ///
+    /// # Errors
+    /// The home's fault.
+    pub fn find_group(&self, name: &str) -> Result<Option<GroupId>, Error> {
+        let sql = "SELECT id FROM groups WHERE name = ?1 OR id = ?2 ORDER BY state = 1 DESC LIMIT 1";
+        let id = hex::decode(name);
+        self.view(|tx| tx.row(sql, (name, id), |row| Ok(GroupId(row.get(0)?))))
+    }
+
+    /// Call a group something else in this home.
+    ///
+    /// # Errors
+    /// `Unknown`, `NameTaken`, `TooLong`, or the home's fault.
+    pub fn rename_group(&mut self, group: &GroupId, name: &str) -> Result<(), Error> {
+        check_name(name)?;
+        self.transact(Timestamp(0), |tx| {
+            if tx.free_name(name, group)? != name {
+                return Err(Error::NameTaken);
+            }
+            let sql = "UPDATE groups SET name = ?2 WHERE id = ?1";
+            if tx.execute(sql, (group.0, name))? == 0 {
+                return Err(Error::Unknown("group"));
+            }
+            Ok(())
+        })
+    }
+
+    /// The epoch that this client is in: how far `Step::CatchUp` has come.
+    ///
+    /// # Errors
+    /// `Unknown` if we are not in the group, or the home's fault.
+    pub fn group_epoch(&self, group: &GroupId) -> Result<Epoch, Error> {
+        self.view(|tx| {
+            tx.active_group(group)?;
+            let sql = "SELECT max(epoch) FROM epochs WHERE grp = ?1";
+            Ok(Epoch(tx.count(sql, [group.0])?))
+        })
+    }
+
+    /// The members of a group in the order of their leaves.
+    ///
+    /// # Errors
+    /// `Unknown` if we are not in the group, or the home's fault.
+    pub fn members(&self, group: &GroupId) -> Result<Vec<MemberEntry>, Error> {
+        let sql = "SELECT leaf, identity, verified FROM members
+                   WHERE grp = ?1 AND gone = 0 ORDER BY leaf";
+        self.view(|tx| {
+            tx.active_group(group)?;
+            let rows = tx.rows(sql, [group.0], |row| {
+                Ok((LeafIndex(row.get(0)?), row.get::<_, Option<Vec<u8>>>(1)?, row.get(2)?))
+            })?;
+            let members = rows.into_iter().map(|(leaf, identity, verified)| {
+                let person = identity.map(|identity| tx.person(&identity, verified)).transpose()?;
+                Ok(MemberEntry { leaf, person: person.unwrap_or_else(nobody) })
+            });
+            members.collect()
+        })
+    }
+
+    /// A page of the history: at most `limit` texts before `before` (none: the newest), oldest first.
+    ///
+    /// # Errors
+    /// The home's fault.
+    pub fn messages(
+        &self,
+        group: &GroupId,
+        before: Option<MessageId>,
+        limit: usize,
+    ) -> Result<Vec<MessageEntry>, Error> {
+        let sql = "SELECT id, number, sender, body, sent_at, state FROM messages
+                   WHERE grp = ?1 AND kind = 0 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+        let before = before.map_or(i64::MAX, |before| before.0);
+        self.view(|tx| {
+            let rows = tx.rows(sql, (group.0, before, limit.min(ROWS_MAX)), |row| {
+                Ok((row.get(2)?, MessageEntry {
+                    id: MessageId(row.get(0)?),
+                    number: row.get(1)?,
+                    sender: nobody(),
+                    body: row.get(3)?,
+                    sent_at: row.get(4)?,
+                    state: message_state(row.get(5)?),
+                }))
+            })?;
+            let entries = rows.into_iter().rev().map(|(sender, entry)| {
+                let sender = tx.sender(sender)?;
+                Ok(MessageEntry { sender, ..entry })
+            });
+            entries.collect()
+        })
+    }
+
+    /// Events that were not marked as seen, oldest first.
+    ///
+    /// # Errors
+    /// The home's fault.
+    pub fn unseen_events(&self, limit: usize) -> Result<Vec<StoredEvent>, Error> {
+        let sql = "SELECT id, event FROM events WHERE seen = 0 ORDER BY id LIMIT ?1";
+        self.view(|tx| {
+            let rows = tx.rows(sql, [limit.min(ROWS_MAX)], |row| {
+                Ok((row.get(0)?, row.get::<_, String>(1)?))
+            })?;
+            rows.iter().map(|(id, text)| event(*id, text)).collect()
+        })
+    }
+
+    /// The events up to this one have been shown. They are deleted: what they told of messages
+    /// stays in the history.
+    ///
+    /// # Errors
+    /// The home's fault.
+    pub fn mark_seen(&mut self, up_to: i64) -> Result<(), Error> {
+        self.transact(Timestamp(0), |tx| {
+            // The newest row stays, so that numbers go on counting up.
+            tx.execute("UPDATE events SET seen = 1 WHERE id <= ?1 AND seen = 0", [up_to])?;
+            tx.execute(
+                "DELETE FROM events WHERE seen = 1 AND id < (SELECT max(id) FROM events)",
+                [],
+            )?;
+            Ok(())
+        })
+    }
+}
+
+impl Tx<'_> {
+    fn sender(&self, text: Option<String>) -> Result<Person, Error> {
+        match text {
+            Some(text) => serde_json::from_str(&text).map_err(|_| Error::Corrupt("person")),
+            None => match self.account()? {
+                Some(account) => self.verified_person(&account.user, account.client),
+                None => Ok(nobody()),
+            },
+        }
+    }
+}
+
+/// An event out of its row.
+pub(crate) fn event(id: i64, text: &str) -> Result<StoredEvent, Error> {
+    let event: Event = serde_json::from_str(text).map_err(|_| Error::Corrupt("event"))?;
+    Ok(StoredEvent { id, event })
+}
+
+fn message_state(number: u8) -> MessageState {
+    match number {
+        0 => MessageState::Sending,
+        1 => MessageState::Sent,
+        2 => MessageState::Failed,
+        _ => MessageState::Received,
+    }
+}

@@ -1,0 +1,121 @@
+//! Delivery of what the outboxes hold. The local domain is a destination like any other: its
+//! parcels are handed to the queueing service here.
+
+use std::collections::BTreeSet;
+
+use delivery::{Outbox, Parcel, ParcelKey};
+use protocol::contact::Ticket;
+use protocol::error::{ErrorCode, ErrorReply};
+use protocol::id::QueueId;
+use protocol::time::Timestamp;
+
+use crate::Engine;
+
+/// Parcels looked at in one call: bounds its time and memory.
+const PARCELS_MAX: usize = 64;
+
+/// What a call has done and left.
+#[derive(Debug, Default)]
+pub struct Shipped {
+    /// Queues that got something.
+    pub wake: Vec<QueueId>,
+    /// There may be more that is due: call again.
+    pub more: bool,
+    /// Something could not be delivered, because a queue is full or its domain is not reachable:
+    /// call again later.
+    pub retry: bool,
+}
+
+impl Engine {
+    /// Outboxes that hold parcels, in a stable order after `after`: what a restart must look at.
+    ///
+    /// # Errors
+    /// The store's fault.
+    pub fn pending(&self, after: Option<Outbox>, limit: usize) -> Result<Vec<Outbox>, ErrorReply> {
+        self.delivery
+            .pending(after, limit)
+            .map_err(|error| internal(&error))
+    }
+
+    /// Deliver what is due in an outbox, in order. Callers never run two of these for one outbox at
+    /// the same time. Repeating it is harmless: queues know what they have got on a link.
+    ///
+    /// A ticket that is held up by one parcel is passed over in the later ones, so that order is
+    /// kept for its queue while the others go on. [DS-OUTBOX-2]
+    ///
+    /// # Errors
+    /// The store's fault; nothing is lost.
+    pub fn ship(&self, outbox: Outbox, now: Timestamp) -> Result<Shipped, ErrorReply> {
+        let parcels = self
+            .delivery
+            .parcels(outbox, PARCELS_MAX)
+            .map_err(|error| internal(&error))?;
+        let mut shipped = Shipped {
+            more: parcels.len() == PARCELS_MAX,
+            ..Shipped::default()
+        };
+        let mut held: BTreeSet<Ticket> = BTreeSet::new();
+        let mut outcome: Vec<(ParcelKey, Vec<Ticket>)> = Vec::with_capacity(parcels.len());
+        for parcel in parcels {
+            let left = self.ship_parcel(&parcel, &held, &mut shipped.wake)?;
+            held.extend(left.iter().copied());
+            outcome.push((parcel.key, left));
+        }
+        if outcome.is_empty() {
+            return Ok(shipped);
+        }
+        shipped.retry = !held.is_empty();
+        shipped.more &= !shipped.retry;
+        self.delivery
+            .settle(outbox, &outcome, &*self.entropy)
+            .map_err(|error| internal(&error))?;
+        if shipped.retry {
+            self.drop_expired(outbox, now)?;
+        }
+        Ok(shipped)
+    }
+
+    /// Drop what could not be delivered for too long. [DS-OUTBOX-4]
+    fn drop_expired(&self, outbox: Outbox, now: Timestamp) -> Result<(), ErrorReply> {
+        let expire = || self.delivery.expire(outbox, now, &*self.entropy);
+        while expire().map_err(|error| internal(&error))? > 0 {}
+        Ok(())
+    }
+
+    /// Deliver one parcel to all but the held-up tickets; gives those that are still to be served.
+    fn ship_parcel(
+        &self,
+        parcel: &Parcel,
+        held: &BTreeSet<Ticket>,
+        wake: &mut Vec<QueueId>,
+    ) -> Result<Vec<Ticket>, ErrorReply> {
+        if parcel.domain != self.domain {
+            // Federation is a later capability: such a parcel waits until it expires.
+            return Ok(parcel.tickets.clone());
+        }
+        let (mut left, due): (Vec<Ticket>, Vec<Ticket>) = parcel
+            .tickets
+            .iter()
+            .partition(|ticket| held.contains(ticket));
+        let delivered = self
+            .queue
+            .deliver(
+                &queue::Parcel {
+                    link: parcel.link,
+                    seq: parcel.seq,
+                    tickets: &due,
+                    payload: &parcel.payload,
+                },
+                &*self.entropy,
+            )
+            .map_err(|error| internal(&error))?;
+        wake.extend(delivered.wake);
+        left.extend(delivered.refused);
+        Ok(left)
+    }
+}
+
+fn internal(error: &(dyn std::error::Error + 'static)) -> ErrorReply {
+    tracing::error!(error, "delivery failed and will be tried again");
+    ErrorCode::Internal.into()
+}

@@ -1,0 +1,86 @@
+//! A QUIC client that sends whatever bytes it is told to.
+
+use std::sync::Arc;
+
+use node::{Options, Server};
+use protocol::error::ErrorReply;
+use protocol::frame;
+use protocol::request::decode_reply;
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, VarInt};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+/// A server in a temporary directory on any free port.
+pub fn options() -> Options {
+    let domain = "localhost".parse().unwrap();
+    Options::dev(domain, vec!["127.0.0.1:0".parse().unwrap()], None).unwrap()
+}
+
+/// A connection with the endpoint that carries it.
+#[derive(Debug)]
+pub struct Raw {
+    pub connection: Connection,
+    /// Lives as long as the connection.
+    _endpoint: Endpoint,
+}
+
+impl Raw {
+    pub async fn connect(server: &Server) -> Self {
+        Self::try_connect(server, node::ALPN).await.unwrap()
+    }
+
+    pub async fn try_connect(server: &Server, alpn: &[u8]) -> Result<Self, ConnectionError> {
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_file(server.certificate()).unwrap())
+            .unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![alpn.to_vec()];
+        let config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(config).unwrap()));
+        let endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = server.local_addr().unwrap();
+        let connecting = endpoint.connect_with(config, address, "localhost").unwrap();
+        Ok(Self {
+            connection: connecting.await?,
+            _endpoint: endpoint,
+        })
+    }
+}
+
+/// Send bytes on a stream of their own and end it; the payload of the answer, unless the
+/// connection ends.
+pub async fn round_trip(raw: &Raw, bytes: &[u8]) -> Option<Vec<u8>> {
+    let (mut send, mut recv) = raw.connection.open_bi().await.ok()?;
+    send.write_all(bytes).await.ok()?;
+    send.finish().ok()?;
+    let reply = recv.read_to_end(1 << 16).await.ok()?;
+    Some(frame::decode_exact(&reply).unwrap())
+}
+
+/// The decoded answer to some bytes.
+pub async fn request<T: tls_codec::DeserializeBytes>(
+    raw: &Raw,
+    bytes: &[u8],
+) -> Result<T, ErrorReply> {
+    decode(&round_trip(raw, bytes).await.expect("the connection stays"))
+}
+
+/// Decode the payload of a reply.
+pub fn decode<T: tls_codec::DeserializeBytes>(payload: &[u8]) -> Result<T, ErrorReply> {
+    decode_reply(payload).expect("the server speaks the protocol")
+}
+
+/// The code with which the peer closed a connection.
+pub fn application_code(error: &ConnectionError) -> Option<VarInt> {
+    match error {
+        ConnectionError::ApplicationClosed(close) => Some(close.error_code),
+        _ => None,
+    }
+}

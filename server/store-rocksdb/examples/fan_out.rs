@@ -1,6 +1,6 @@
 //! What a commit costs: CPU time per partition of a fan-out, and commits a second.
 //!
-//! `cargo run --release -p store-rocksdb --example fan_out -- [directory]`
+//! `cargo run --release -p store-rocksdb --example fan_out -- [directory [fan-out]]`
 #![expect(
     clippy::print_stdout,
     clippy::disallowed_methods,
@@ -25,18 +25,29 @@ struct Rows {
     header: Table<(), Raw>,
     links: Table<u64, Raw>,
     entries: Table<u64, Raw>,
+    bytes: [usize; 3],
 }
 
 const ROWS_SEALED: Rows = Rows {
     header: Table::new(SEALED, 1, "sealed/header"),
     links: Table::new(SEALED, 2, "sealed/links"),
     entries: Table::new(SEALED, 3, "sealed/entries"),
+    bytes: [150, 40, 600],
 };
 
 const ROWS_PLAIN: Rows = Rows {
     header: Table::new(PLAIN, 1, "plain/header").client_sealed(),
     links: Table::new(PLAIN, 2, "plain/links").client_sealed(),
     entries: Table::new(PLAIN, 3, "plain/entries").client_sealed(),
+    bytes: [150, 40, 600],
+};
+
+/// The rows of a queue: a small tail and ticket sealed here, items sealed by clients.
+const ROWS_QUEUE: Rows = Rows {
+    header: Table::new(SEALED, 1, "sealed/header"),
+    links: Table::new(SEALED, 2, "sealed/links"),
+    entries: Table::new(SEALED, 4, "sealed/items").client_sealed(),
+    bytes: [100, 30, 400],
 };
 
 /// Unique, not random: what entropy costs is the node's affair.
@@ -66,6 +77,10 @@ fn main() {
         &StorageKey::from_bytes([1; 32]),
         Arc::new(Counter(AtomicU64::new(0))),
     );
+    fan_out(&store, SEALED, &ROWS_QUEUE, "fan-out, rows of a queue");
+    if std::env::args().nth(2).is_some() {
+        return;
+    }
     fan_out(&store, PLAIN, &ROWS_PLAIN, "fan-out, client-sealed rows");
     fan_out(&store, SEALED, &ROWS_SEALED, "fan-out, sealed rows");
     singles(&store, 1);
@@ -79,9 +94,10 @@ fn deliver(tx: &mut Tx<'_>, rows: &Rows, seq: u64) -> Result<(), StoreError> {
     let link = tx.get(&rows.links, &7)?;
     let missing = tx.get(&rows.links, &8)?;
     assert!(missing.is_none() && header.is_some() == link.is_some());
-    tx.put(&rows.header, &(), &Raw(vec![1; 150]))?;
-    tx.put(&rows.links, &7, &Raw(vec![2; 40]))?;
-    tx.put(&rows.entries, &seq, &Raw(vec![3; 600]))
+    let [header, link, entry] = rows.bytes;
+    tx.put(&rows.header, &(), &Raw(vec![1; header]))?;
+    tx.put(&rows.links, &7, &Raw(vec![2; link]))?;
+    tx.put(&rows.entries, &seq, &Raw(vec![3; entry]))
 }
 
 fn fan_out(store: &Store, space: Space, rows: &Rows, title: &str) {
@@ -107,7 +123,7 @@ fn fan_out(store: &Store, space: Space, rows: &Rows, title: &str) {
 }
 
 fn singles(store: &Store, threads: u64) {
-    let each = if threads == 1 { 500 } else { 200 };
+    let each = if threads == 1 { 2000 } else { 400 };
     let base = store.statistics().commits << 32;
     let (start, cpu) = (Instant::now(), cpu_time());
     std::thread::scope(|scope| {
@@ -117,7 +133,7 @@ fn singles(store: &Store, threads: u64) {
                 for n in 0..each {
                     let seq = base + thread * each + n;
                     store
-                        .transact(&partition, op(seq), |tx| deliver(tx, &ROWS_SEALED, seq))
+                        .transact(&partition, op(seq), |tx| deliver(tx, &ROWS_QUEUE, seq))
                         .unwrap();
                 }
             });
@@ -138,7 +154,7 @@ fn hot(store: &Store, threads: u64, each: u64) {
                 for n in 0..each {
                     let seq = base + thread * each + n;
                     store
-                        .transact(partition, op(seq), |tx| deliver(tx, &ROWS_SEALED, seq))
+                        .transact(partition, op(seq), |tx| deliver(tx, &ROWS_QUEUE, seq))
                         .unwrap();
                 }
             });

@@ -1,10 +1,7 @@
 //! The one thread that writes: each turn, all that has been staged meanwhile, in one batch.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-
-use rocksdb::WriteBatch;
-use store::StoreError;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::Batch;
 use crate::database::Database;
@@ -83,12 +80,12 @@ impl Shared {
         }
     }
 
-    fn write(&self, batch: &Arc<Batch>, has_failed: bool) -> Outcome {
+    fn write(&self, batch: &Batch, has_failed: bool) -> Outcome {
         // After a failure, do not risk a commit in doubt before the disk takes anything at all.
         if has_failed && self.database.probe().is_err() {
             return Outcome::NotApplied;
         }
-        let Ok(writes) = self.merge(batch) else {
+        let Ok(writes) = self.database.merge(batch) else {
             return Outcome::NotApplied;
         };
         self.counters
@@ -98,16 +95,5 @@ impl Shared {
             Ok(()) => Outcome::Durable,
             Err(_) => Outcome::InDoubt,
         }
-    }
-
-    /// The batch in the order of its blinded partition ids, so that neighbours in the log say
-    /// nothing about who committed together.
-    fn merge(&self, batch: &Batch) -> Result<WriteBatch, StoreError> {
-        let mut writes = WriteBatch::default();
-        for (partition, staged) in batch {
-            self.database
-                .merge(&mut writes, partition, &staged.head, &staged.changes)?;
-        }
-        Ok(writes)
     }
 }

@@ -1,13 +1,15 @@
 //! RocksDB itself: opening it, reading rows, and how rows are laid out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use rocksdb::{ColumnFamily, DB, DBRawIterator, ReadOptions, WriteBatch, WriteOptions};
 use store::{Changes, Found, Head, Partition, Read, Row, RowKey, Snapshot, Space, StoreError};
 
+use crate::Batch;
 use crate::options::RocksOptions;
+use crate::sequencer::Staged;
 
 /// The table that holds the heads of partitions.
 const HEADS: u8 = 0;
@@ -98,26 +100,34 @@ impl Database {
         }
     }
 
-    /// Add what a partition becomes to a batch.
-    pub(crate) fn merge(
-        &self,
-        batch: &mut WriteBatch,
-        partition: &Partition,
-        head: &Head,
-        changes: &Changes,
-    ) -> Result<(), StoreError> {
-        let family = self.family(partition.space())?;
-        batch.put_cf(family, RowKey::new(HEADS, partition), head.encode());
-        for (from, to) in changes.cleared() {
-            self.merge_range(batch, family, from, to)?;
-        }
-        for (key, value) in changes.rows() {
-            match value {
-                Some(value) => batch.put_cf(family, key, value),
-                None => batch.delete_cf(family, key),
+    /// What partitions become, as one write. Rows go in the order of their keys: the database finds
+    /// each one's place next to that of the one before, and neighbours in the log say nothing of who
+    /// committed together.
+    pub(crate) fn merge(&self, batch: &Batch) -> Result<WriteBatch, StoreError> {
+        let bytes: usize = batch.values().map(Staged::bytes).sum();
+        let mut writes = WriteBatch::with_capacity_bytes(bytes);
+        let mut tables: BTreeMap<(Space, u8), Vec<_>> = BTreeMap::new();
+        for (partition, staged) in batch {
+            let space = partition.space();
+            let family = self.family(space)?;
+            writes.put_cf(family, RowKey::new(HEADS, partition), staged.head.encode());
+            for (from, to) in staged.changes.cleared() {
+                self.merge_range(&mut writes, family, from, to)?;
+            }
+            for row in staged.changes.rows() {
+                tables.entry((space, row.0.table())).or_default().push(row);
             }
         }
-        Ok(())
+        for ((space, _), rows) in tables {
+            let family = self.family(space)?;
+            for (key, value) in rows {
+                match value {
+                    Some(value) => writes.put_cf(family, key, value),
+                    None => writes.delete_cf(family, key),
+                }
+            }
+        }
+        Ok(writes)
     }
 
     /// Delete a range. Called by the one writer, so the database has all earlier rows.

@@ -8,11 +8,24 @@ use store::{Changes, Commit, CommitError, Committed, Head, Partition, Version};
 use crate::Batch;
 use crate::heads::Heads;
 
+/// What the head of a partition takes in a write, its key included.
+const HEAD_WRITE_BYTES: usize = 100;
+
+/// What a row takes in a write beyond its key and value.
+const ROW_WRITE_BYTES: usize = 8;
+
 /// What a partition becomes once the batch is written.
 #[derive(Clone)]
 pub(crate) struct Staged {
     pub(crate) head: Head,
     pub(crate) changes: Arc<Changes>,
+}
+
+impl Staged {
+    /// About what it takes in a write.
+    pub(crate) fn bytes(&self) -> usize {
+        HEAD_WRITE_BYTES + ROW_WRITE_BYTES * self.changes.count() + self.changes.bytes()
+    }
 }
 
 /// The accepted commits that are not durable yet, and the heads after them.

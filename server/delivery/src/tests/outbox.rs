@@ -1,0 +1,124 @@
+//! What was accepted waits until it is delivered.
+
+use protocol::contact::Ticket;
+use protocol::id::Seq;
+use protocol::time::Timestamp;
+
+use super::client::Client;
+use super::{POLICY, World, client, pair};
+use crate::{Error, Policy};
+
+/// [DS-OUTBOX-3]
+#[test]
+fn parcels_survive_a_restart() {
+    let (mut world, mut a, mut b) = pair();
+    let (_, outbox) = world.send(&mut a, b"one").unwrap();
+    world.send(&mut a, b"two").unwrap();
+    world.restart();
+    assert_eq!(world.delivery.pending(None, 10).unwrap(), [outbox]);
+    assert_eq!(world.delivery.pending(Some(outbox), 10).unwrap(), []);
+    let inbox = world.deliver(&[&b]);
+    let texts: Vec<_> = inbox[0].iter().map(|payload| b.receive(payload).unwrap().1).collect();
+    assert_eq!(texts, [b"one", b"two"]);
+    assert_eq!(world.delivery.pending(None, 10).unwrap(), []);
+}
+
+/// [DS-OUTBOX-1]
+#[test]
+fn the_places_of_a_link_have_no_gaps() {
+    let (world, mut a, mut b) = pair();
+    let (_, outbox) = world.send(&mut a, b"x").unwrap();
+    world.send(&mut b, b"y").unwrap();
+    let update = a.update();
+    world.commit(&a, &update).unwrap();
+    let parcels = world.delivery.parcels(outbox, 10).unwrap();
+    let places: Vec<_> = parcels.iter().map(|parcel| parcel.seq).collect();
+    // The Welcome of the pair was the first on the link.
+    assert_eq!(places, [Seq(1), Seq(2), Seq(3)]);
+    assert!(parcels.windows(2).all(|pair| pair[0].key < pair[1].key));
+    assert_eq!(world.delivery.parcels(outbox, 2).unwrap().len(), 2, "no more than asked for");
+}
+
+#[test]
+fn a_parcel_stays_for_the_tickets_that_remain() {
+    let world = World::new();
+    let mut a = client(1);
+    let mut others: Vec<_> = (2..5).map(client).collect();
+    world.create(&mut a).unwrap();
+    world.add(&mut a, &mut [], &mut others.iter_mut().collect::<Vec<_>>());
+    let (_, outbox) = world.send(&mut a, b"x").unwrap();
+    let parcel = world.delivery.parcels(outbox, 10).unwrap().pop().unwrap();
+    assert_eq!(parcel.tickets.len(), 3);
+    let stranger = Ticket([0xee; 64]);
+    let settle = |remaining: Vec<Ticket>| {
+        world.delivery.settle(outbox, &[(parcel.key, remaining)], &world.entropy).unwrap();
+        let left = world.delivery.parcels(outbox, 10).unwrap();
+        left.first().map(|parcel| parcel.tickets.clone())
+    };
+    assert_eq!(settle(parcel.tickets.clone()), Some(parcel.tickets.clone()));
+    let two = vec![parcel.tickets[2], stranger, parcel.tickets[0]];
+    assert_eq!(settle(two), Some(vec![parcel.tickets[0], parcel.tickets[2]]));
+    assert_eq!(settle(parcel.tickets.clone()).map(|left| left.len()), Some(2), "none comes back");
+    assert_eq!(settle(vec![]), None);
+    assert_eq!(settle(vec![]), None, "settled twice");
+    assert_eq!(world.delivery.pending(None, 10).unwrap(), []);
+}
+
+#[test]
+fn a_payload_that_several_parcels_carry_goes_with_the_last() {
+    let (world, mut a, _) = pair();
+    let others: Vec<_> = ["b.example", "c.example"].map(|domain| Client::new(3, domain)).into();
+    let mut others = others;
+    others[1] = Client::new(4, "c.example");
+    let request = a.add(&others.iter().collect::<Vec<_>>());
+    let (_, outbox) = world.commit(&a, &request).unwrap();
+    let payloads = |world: &World| world.rows().iter().filter(|row| row.0[0] == 8).count();
+    let parcels = world.delivery.parcels(outbox, 10).unwrap();
+    assert_eq!(parcels.len(), 3, "one for the member, a Welcome per domain");
+    assert_eq!(parcels[1].payload, parcels[2].payload);
+    assert_eq!(payloads(&world), 1);
+    for (parcel, left) in parcels.iter().zip([1, 1, 0]) {
+        world.delivery.settle(outbox, &[(parcel.key, vec![])], &world.entropy).unwrap();
+        assert_eq!(payloads(&world), left);
+    }
+    assert_eq!(world.delivery.parcels(outbox, 10).unwrap().len(), 0);
+}
+
+#[test]
+fn more_than_may_wait_is_refused_and_changes_nothing() {
+    let (mut world, mut a, _) = pair();
+    world.set_policy(Policy { parcels_max: 2, ..POLICY });
+    let (_, outbox) = world.send(&mut a, b"1").unwrap();
+    world.send(&mut a, b"2").unwrap();
+    let before = world.rows();
+    assert_eq!(world.send(&mut a, b"3").unwrap_err(), Error::Backlog);
+    let update = a.update();
+    assert_eq!(world.commit(&a, &update).unwrap_err(), Error::Backlog);
+    a.drop_commit();
+    assert_eq!(world.rows(), before);
+    let oldest = world.delivery.parcels(outbox, 1).unwrap();
+    world.delivery.settle(outbox, &[(oldest[0].key, vec![])], &world.entropy).unwrap();
+    world.send(&mut a, b"3").unwrap();
+}
+
+#[test]
+fn what_cannot_be_delivered_for_too_long_is_dropped() {
+    let (mut world, mut a, _) = pair();
+    let (_, outbox) = world.send(&mut a, b"old").unwrap();
+    world.now = Timestamp(world.now.0 + POLICY.parcel_seconds);
+    world.send(&mut a, b"young").unwrap();
+    assert_eq!(world.delivery.expire(outbox, world.now, &world.entropy).unwrap(), 0);
+    let later = Timestamp(world.now.0 + 2 * 86_400);
+    assert_eq!(world.delivery.expire(outbox, later, &world.entropy).unwrap(), 1);
+    assert_eq!(world.delivery.parcels(outbox, 10).unwrap().len(), 1);
+    assert_eq!(world.delivery.expire(outbox, later, &world.entropy).unwrap(), 0);
+}
+
+#[test]
+fn an_outbox_prints_nothing_of_itself() {
+    let (world, mut a, _) = pair();
+    let (_, outbox) = world.send(&mut a, b"x").unwrap();
+    assert_eq!(format!("{outbox:?}"), "Outbox(..)");
+    let parcel = world.delivery.parcels(outbox, 1).unwrap().pop().unwrap();
+    assert!(format!("{parcel:?}").starts_with("Parcel(Seq(1), 1 tickets, "));
+}

@@ -5,6 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::Batch;
 use crate::database::Database;
+use crate::recent::Recent;
 use crate::sequencer::{Outcome, Sequencer};
 
 /// What the committer shares with those who wait for it.
@@ -23,11 +24,11 @@ pub(crate) struct Counters {
 }
 
 impl Shared {
-    pub(crate) fn new(database: Database) -> Self {
+    pub(crate) fn new(database: Database, recent: Recent) -> Self {
         Self {
             database,
             counters: Counters::default(),
-            sequencer: Mutex::default(),
+            sequencer: Mutex::new(Sequencer::new(recent)),
             staged: Condvar::new(),
         }
     }

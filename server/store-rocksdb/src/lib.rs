@@ -3,7 +3,7 @@
 //! ```text
 //!  commit ──check, sequence──► staged ──swap──► flying ──one batch, fsync──► database
 //!             (short lock)        ▲                ▲                            ▲
-//!  transaction reads ─────────────┴────────────────┴────────────────────────────┤
+//!  transaction reads ── recent ───┴────────────────┴────────────────────────────┤
 //!  views ────────────────────────────────────────────────────────── snapshot ───┘
 //! ```
 //!
@@ -12,8 +12,8 @@
 
 mod committer;
 mod database;
-mod heads;
 mod options;
+mod recent;
 mod sequencer;
 
 use std::collections::BTreeMap;
@@ -30,6 +30,7 @@ use store::{
 
 use crate::committer::Shared;
 use crate::database::{Database, RocksSnapshot, Source};
+use crate::recent::Recent;
 use crate::sequencer::{Sequenced, Staged, Verdict};
 
 pub use crate::options::RocksOptions;
@@ -50,7 +51,10 @@ impl RocksBackend {
     /// `Locked` if another process has it open, `UnknownFormat` if another version of this program
     /// wrote it, `Io` with the database's reason otherwise.
     pub fn open(path: &Path, spaces: &[Space], options: RocksOptions) -> Result<Self, StoreError> {
-        let shared = Arc::new(Shared::new(Database::open(path, spaces, options)?));
+        let shared = Arc::new(Shared::new(
+            Database::open(path, spaces, options)?,
+            Recent::new(options.row_cache_bytes),
+        ));
         let worker = Arc::clone(&shared);
         let committer = std::thread::Builder::new()
             .name("store-committer".to_owned())
@@ -65,15 +69,15 @@ impl RocksBackend {
     /// The head of a partition as last sequenced.
     fn head(&self, partition: &Partition) -> Result<Head, StoreError> {
         for _ in 0..READ_ATTEMPTS_MAX {
-            let generation = {
+            let drops = {
                 let mut sequencer = self.shared.lock();
                 if let Some(head) = sequencer.head(partition) {
                     return Ok(head);
                 }
-                sequencer.generation()
+                sequencer.drops()
             };
             let stored = self.shared.database.head(partition, &Source::Latest)?;
-            if let Some(head) = self.shared.lock().learn(partition, stored, generation) {
+            if let Some(head) = self.shared.lock().learn(partition, stored, drops) {
                 return Ok(head);
             }
         }
@@ -82,19 +86,19 @@ impl RocksBackend {
 
     /// Read once; `None` if the partition changed meanwhile.
     fn try_read(&self, partition: &Partition, reads: &[Read]) -> Result<Option<View>, StoreError> {
+        if let Some(view) = self.shared.lock().view(partition, reads) {
+            return Ok(Some(view));
+        }
         let head = self.head(partition)?;
         if reads.is_empty() {
-            return Ok(Some(View {
-                head,
-                found: Vec::new(),
-            }));
+            let found = Vec::new();
+            return Ok(Some(View { head, found }));
         }
         let layers = self.shared.lock().overlays(partition);
-        let found = self
-            .shared
-            .database
-            .find(partition, reads, &layers, &Source::Latest)?;
-        let is_unchanged = self.shared.lock().head(partition) == Some(head);
+        let database = &self.shared.database;
+        let found = database.find(partition, reads, &layers, &Source::Latest)?;
+        let mut sequencer = self.shared.lock();
+        let is_unchanged = sequencer.learn_rows(partition, head, reads, &found);
         Ok(is_unchanged.then_some(View { head, found }))
     }
 }

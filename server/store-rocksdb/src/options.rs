@@ -10,6 +10,8 @@ use rocksdb::{
 pub struct RocksOptions {
     /// Memory for blocks, indexes and filters read from the disk.
     pub block_cache_bytes: usize,
+    /// Memory for heads and hot rows of partitions used lately.
+    pub row_cache_bytes: usize,
     /// Memory for rows not yet in a sorted file, over all spaces.
     pub write_buffer_bytes: usize,
     /// How large the log may grow until its oldest rows are written to sorted files.
@@ -20,6 +22,7 @@ impl Default for RocksOptions {
     fn default() -> Self {
         Self {
             block_cache_bytes: 64 << 20,
+            row_cache_bytes: 32 << 20,
             write_buffer_bytes: 64 << 20,
             log_bytes_max: 128 << 20,
         }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use store::{Changes, Commit, CommitError, Committed, Head, Partition, Version};
+use store::{Changes, Commit, CommitError, Committed, Found, Head, Partition, Read, Version, View};
 
 use crate::Batch;
-use crate::heads::Heads;
+use crate::recent::Recent;
 
 /// What the head of a partition takes in a write, its key included.
 const HEAD_WRITE_BYTES: usize = 100;
@@ -29,9 +29,8 @@ impl Staged {
 }
 
 /// The accepted commits that are not durable yet, and the heads after them.
-#[derive(Default)]
 pub(crate) struct Sequencer {
-    heads: Heads,
+    recent: Recent,
     staged: Batch,
     staged_ticket: Arc<Ticket>,
     flying: Arc<Batch>,
@@ -77,6 +76,20 @@ pub(crate) struct Ticket {
 }
 
 impl Sequencer {
+    pub(crate) fn new(recent: Recent) -> Self {
+        Self {
+            recent,
+            staged: Batch::default(),
+            staged_ticket: Arc::default(),
+            flying: Arc::default(),
+            flying_ticket: Arc::default(),
+            floor: Version::default(),
+            commits: 0,
+            is_closing: false,
+            has_failed: false,
+        }
+    }
+
     /// Accept or refuse a commit.
     pub(crate) fn sequence(&mut self, commit: &Commit) -> Sequenced {
         let Some(head) = self.head(&commit.partition) else {
@@ -97,7 +110,7 @@ impl Sequencer {
             return Sequenced::Known(Verdict::Refused(CommitError::Conflict { version }));
         }
         let head = head.after(commit.op, self.floor);
-        self.heads.insert(commit.partition, head);
+        self.recent.apply(&commit.partition, head, &commit.changes);
         self.commits += 1;
         match self.staged.get_mut(&commit.partition) {
             Some(staged) => {
@@ -117,28 +130,27 @@ impl Sequencer {
         Sequenced::Known(Verdict::Waits(committed, Arc::clone(&self.staged_ticket)))
     }
 
-    /// The head read from the database when `generation` was current, unless a later one is known;
+    /// The head read from the database when `drops` was current, unless a later one is known;
     /// `None` if it may be outdated.
     pub(crate) fn learn(
         &mut self,
         partition: &Partition,
         stored: Head,
-        generation: u64,
+        drops: u64,
     ) -> Option<Head> {
         if let Some(head) = self.head(partition) {
             return Some(head);
         }
-        if self.heads.generation() != generation {
+        if self.recent.drops() != drops {
             return None;
         }
-        self.heads.insert(*partition, stored);
+        self.recent.learn_head(partition, stored);
         Some(stored)
     }
 
     /// The head as last sequenced, if it is known without the database.
     pub(crate) fn head(&mut self, partition: &Partition) -> Option<Head> {
-        let heads = &mut self.heads;
-        heads.get(partition).or_else(|| {
+        self.recent.head(partition).or_else(|| {
             let staged = self
                 .staged
                 .get(partition)
@@ -173,7 +185,7 @@ impl Sequencer {
         self.staged.clear();
         self.commits = 0;
         self.flying = Arc::default();
-        self.heads.clear();
+        self.recent.clear();
         self.has_failed = true;
         [&mut self.flying_ticket, &mut self.staged_ticket].map(std::mem::take)
     }
@@ -203,8 +215,28 @@ impl Sequencer {
         self.staged.is_empty()
     }
 
-    pub(crate) const fn generation(&self) -> u64 {
-        self.heads.generation()
+    pub(crate) const fn drops(&self) -> u64 {
+        self.recent.drops()
+    }
+
+    /// The answer to reads, if it is known without the database.
+    pub(crate) fn view(&mut self, partition: &Partition, reads: &[Read]) -> Option<View> {
+        self.recent.view(partition, reads)
+    }
+
+    /// Take note of what was found when `head` was the last one; false if another one is by now.
+    pub(crate) fn learn_rows(
+        &mut self,
+        partition: &Partition,
+        head: Head,
+        reads: &[Read],
+        found: &[Found],
+    ) -> bool {
+        let is_unchanged = self.head(partition) == Some(head);
+        if is_unchanged {
+            self.recent.learn_rows(partition, reads, found);
+        }
+        is_unchanged
     }
 }
 

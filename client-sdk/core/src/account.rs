@@ -22,7 +22,6 @@ pub(crate) struct OwnAccount {
 /// An account that the server has signed.
 pub(crate) struct Registered {
     pub(crate) user: UserAddress,
-    pub(crate) client: ClientId,
     pub(crate) display_name: String,
     pub(crate) key: PrivateKey,
     pub(crate) credential: ClientCredential,
@@ -47,9 +46,20 @@ impl Tx<'_> {
         let Some((domain, id, client, display_name, key, credential)) = row else {
             return Ok(None);
         };
-        let credential = credential.map(|bytes| stored(&bytes, "credential")).transpose()?;
-        let user = UserAddress { id, domain: domain_of(&domain)? };
-        Ok(Some(OwnAccount { user, client, display_name, key, credential }))
+        let credential = credential
+            .map(|bytes| stored(&bytes, "credential"))
+            .transpose()?;
+        let user = UserAddress {
+            id,
+            domain: domain_of(&domain)?,
+        };
+        Ok(Some(OwnAccount {
+            user,
+            client,
+            display_name,
+            key,
+            credential,
+        }))
     }
 
     pub(crate) fn registered(&self) -> Result<Registered, Error> {
@@ -57,7 +67,6 @@ impl Tx<'_> {
         let credential = account.credential.ok_or(Error::NotRegistered)?;
         Ok(Registered {
             user: account.user,
-            client: account.client,
             display_name: account.display_name,
             key: account.key,
             credential,
@@ -65,7 +74,11 @@ impl Tx<'_> {
     }
 
     /// What a contact needs to reach us, through a ticket that nobody else has.
-    pub(crate) fn own_contact(&self, account: &Registered, ticket: Ticket) -> Result<Contact, Error> {
+    pub(crate) fn own_contact(
+        &self,
+        account: &Registered,
+        ticket: Ticket,
+    ) -> Result<Contact, Error> {
         let queue = self.queue()?.ok_or(Error::NotRegistered)?;
         let display_name = account.display_name.clone().into_bytes();
         Ok(Contact {
@@ -73,7 +86,10 @@ impl Tx<'_> {
             display_name: Opaque::new(display_name).map_err(|_| Error::TooLong)?,
             friendship_token: FriendshipToken(queue.friendship_token.0),
             friendship_key: SymmetricKey(queue.friendship_key.0),
-            ticket: QualifiedTicket { domain: account.user.domain.clone(), ticket },
+            ticket: QualifiedTicket {
+                domain: account.user.domain.clone(),
+                ticket,
+            },
         })
     }
 }

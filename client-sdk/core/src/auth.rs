@@ -24,10 +24,19 @@ pub(crate) struct StoredUsername {
 
 impl Tx<'_> {
     pub(crate) fn username(&self, hash: [u8; 32]) -> Result<Option<StoredUsername>, Error> {
-        let row = self.row("SELECT name, key FROM usernames WHERE hash = ?1", [hash], |row| {
-            Ok((row.get::<_, String>(0)?, PrivateKey::from_seed(&row.get(1)?)))
-        })?;
-        let Some((name, key)) = row else { return Ok(None) };
+        let row = self.row(
+            "SELECT name, key FROM usernames WHERE hash = ?1",
+            [hash],
+            |row| {
+                Ok((
+                    row.get::<_, String>(0)?,
+                    PrivateKey::from_seed(&row.get(1)?),
+                ))
+            },
+        )?;
+        let Some((name, key)) = row else {
+            return Ok(None);
+        };
         let name = name.parse().map_err(|_| Error::Corrupt("username"))?;
         Ok(Some(StoredUsername { name, key }))
     }

@@ -1,9 +1,7 @@
 //! Contacts: who they are, how to reach them, and how they came to be.
 
 use protocol::codec::{decode_exact, encode};
-use protocol::contact::{
-    ConnectionAcceptance, Contact, FriendshipToken, QualifiedTicket,
-};
+use protocol::contact::{ConnectionAcceptance, Contact, FriendshipToken, QualifiedTicket};
 use protocol::crypto::sealed::SymmetricKey;
 use protocol::crypto::signature::PublicKey;
 use protocol::entry::SealedAcceptance;
@@ -50,7 +48,10 @@ impl Tx<'_> {
         let (domain, user, client, client_key, friendship_token, friendship_key, ticket) = row;
         Ok(StoredContact {
             id,
-            user: UserAddress { id: user, domain: domain_of(&domain)? },
+            user: UserAddress {
+                id: user,
+                domain: domain_of(&domain)?,
+            },
             client,
             client_key,
             friendship_token,
@@ -113,7 +114,9 @@ impl Tx<'_> {
             |row| Ok((row.get::<_, Option<String>>(0)?, row.get::<_, String>(1)?)),
         )?;
         let (username, display_name) = names.unwrap_or_default();
-        let own = self.account()?.filter(|own| own.user == *user && own.client == client);
+        let own = self
+            .account()?
+            .filter(|own| own.user == *user && own.client == client);
         let own_name = own.as_ref().map(|own| own.display_name.clone());
         let display_name = own_name.unwrap_or(display_name);
         Ok(Person {
@@ -134,7 +137,9 @@ impl Tx<'_> {
             |row| Ok(SymmetricKey(row.get(0)?)),
         )?;
         // Answered already, or never asked.
-        let Some(key) = key else { return Err(Problem::ConnectionRefused.into()) };
+        let Some(key) = key else {
+            return Err(Problem::ConnectionRefused.into());
+        };
         let content = key.open(&sealed.reply_id.0, sealed.sealed.as_slice());
         let content = content.map_err(|_| Problem::ConnectionRefused)?;
         let decoded = decode_exact::<ConnectionAcceptance>(&content);
@@ -154,7 +159,9 @@ impl Tx<'_> {
             [reply_id.0],
             |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?)),
         )?;
-        let Some((username, acceptance)) = row else { return Ok(()) };
+        let Some((username, acceptance)) = row else {
+            return Ok(());
+        };
         let acceptance: ConnectionAcceptance = stored(&acceptance, "acceptance")?;
         let tbs = &acceptance.contact.credential.request.tbs;
         let Some(issuer) = self.issuer(&tbs.user.domain, tbs.issuer)? else {
@@ -167,9 +174,15 @@ impl Tx<'_> {
                 [reply_id.0],
             )?;
             let problem = Problem::ConnectionRefused;
-            return self.tell(&Event::Problem { group: None, problem });
+            return self.tell(&Event::Problem {
+                group: None,
+                problem,
+            });
         }
-        self.execute("DELETE FROM outgoing_requests WHERE reply_id = ?1", [reply_id.0])?;
+        self.execute(
+            "DELETE FROM outgoing_requests WHERE reply_id = ?1",
+            [reply_id.0],
+        )?;
         let contact = self.save_contact(&acceptance.contact, Some(&username))?;
         let from = self.requester(&acceptance.contact)?;
         self.tell(&Event::ConnectionAccepted { contact, from })

@@ -45,6 +45,8 @@ pub(crate) fn open(directory: &Path, key: &HomeKey) -> Result<Connection, Error>
     make_directory(directory).map_err(Error::Io)?;
     let connection = Connection::open(directory.join(FILE))?;
     connection.busy_timeout(Duration::ZERO)?;
+    // A wrong key is an error of ours, not lines on the terminal.
+    connection.pragma_update(None, "cipher_log_level", "NONE")?;
     connection.pragma_update(None, "key", key.pragma().as_str())?;
     // Held from the first read until the connection is closed: one process per home. [SDK-STORE-2]
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
@@ -61,7 +63,9 @@ pub(crate) fn open_in_memory() -> Result<Connection, Error> {
 }
 
 fn prepare(mut connection: Connection) -> Result<Connection, Error> {
-    connection.pragma_update(None, "secure_delete", "ON").map_err(opening)?;
+    connection
+        .pragma_update(None, "secure_delete", "ON")
+        .map_err(opening)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.set_prepared_statement_cache_capacity(64);
     migrate(&mut connection)?;
@@ -99,7 +103,10 @@ fn opening(error: rusqlite::Error) -> Error {
 #[cfg(unix)]
 fn make_directory(directory: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
 }
 
 #[cfg(not(unix))]
@@ -128,7 +135,10 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let key = |text: &str| HomeKey::Passphrase(text.to_owned());
         drop(open(home.path(), &key("it's \"long\"")).unwrap());
-        assert!(matches!(open(home.path(), &key("other")), Err(Error::WrongKey)));
+        assert!(matches!(
+            open(home.path(), &key("other")),
+            Err(Error::WrongKey)
+        ));
         open(home.path(), &key("it's \"long\"")).unwrap();
     }
 
@@ -143,7 +153,9 @@ mod tests {
         for entry in std::fs::read_dir(home.path()).unwrap() {
             let bytes = std::fs::read(entry.unwrap().path()).unwrap();
             let found = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
-            assert!(!found(b"plain.example") && !found(b"SQLite format") && !found(b"CREATE TABLE"));
+            assert!(
+                !found(b"plain.example") && !found(b"SQLite format") && !found(b"CREATE TABLE")
+            );
         }
     }
 
@@ -152,7 +164,9 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let key = HomeKey::Raw([7; 32]);
         let connection = open(home.path(), &key).unwrap();
-        connection.pragma_update(None, "user_version", 1_000).unwrap();
+        connection
+            .pragma_update(None, "user_version", 1_000)
+            .unwrap();
         drop(connection);
         assert!(matches!(open(home.path(), &key), Err(Error::NewerHome)));
     }

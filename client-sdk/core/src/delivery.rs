@@ -42,6 +42,9 @@ impl Tx<'_> {
         let provider = self.provider();
         let secret = |label| export(provider.crypto(), label).map_err(|_| Error::Mls("exporter"));
         let state_key = crate::group::exported(secret(label::GROUP_STATE_KEY)?)?;
-        Ok((state_key, crate::group::exported(secret(label::IDENTITY_KEY_WRAP)?)?))
+        Ok((
+            state_key,
+            crate::group::exported(secret(label::IDENTITY_KEY_WRAP)?)?,
+        ))
     }
 }

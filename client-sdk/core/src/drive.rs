@@ -106,10 +106,19 @@ impl Core {
 
 impl Tx<'_> {
     /// Store a job at its start.
-    pub(crate) fn add_job(&self, state: &JobState, group: Option<&GroupId>) -> Result<JobId, Error> {
+    pub(crate) fn add_job(
+        &self,
+        state: &JobState,
+        group: Option<&GroupId>,
+    ) -> Result<JobId, Error> {
         let id = self.insert(
             "INSERT INTO jobs (kind, subject, grp, state) VALUES (?1, ?2, ?3, ?4)",
-            (kind_number(state.kind()), state.subject(), group.map(|group| group.0), &*pack(state)?),
+            (
+                kind_number(state.kind()),
+                state.subject(),
+                group.map(|group| group.0),
+                &*pack(state)?,
+            ),
         )?;
         Ok(JobId(id))
     }
@@ -152,7 +161,9 @@ impl Tx<'_> {
 
     /// The job of the same group that must be done first. [SDK-ORDER-1]
     pub(crate) fn earlier_job(&self, job: &StoredJob) -> Result<Option<JobId>, Error> {
-        let Some(group) = job.group else { return Ok(None) };
+        let Some(group) = job.group else {
+            return Ok(None);
+        };
         self.row(
             "SELECT id FROM jobs WHERE grp = ?1 AND id < ?2 ORDER BY id LIMIT 1",
             (group.0, job.id.0),
@@ -162,15 +173,25 @@ impl Tx<'_> {
 
     pub(crate) fn load_job(&self, id: JobId) -> Result<StoredJob, Error> {
         let found = self.row("SELECT grp, state FROM jobs WHERE id = ?1", [id.0], |row| {
-            Ok((row.get::<_, Option<[u8; 16]>>(0)?, Zeroizing::new(row.get::<_, Vec<u8>>(1)?)))
+            Ok((
+                row.get::<_, Option<[u8; 16]>>(0)?,
+                Zeroizing::new(row.get::<_, Vec<u8>>(1)?),
+            ))
         })?;
         let (group, state) = found.ok_or(Error::Unknown("job"))?;
         let state = postcard::from_bytes(&state).map_err(|_| Error::Corrupt("job"))?;
-        Ok(StoredJob { id, group: group.map(GroupId), state })
+        Ok(StoredJob {
+            id,
+            group: group.map(GroupId),
+            state,
+        })
     }
 
     pub(crate) fn save_job(&self, id: JobId, state: &JobState) -> Result<(), Error> {
-        self.execute("UPDATE jobs SET state = ?2 WHERE id = ?1", (id.0, &*pack(state)?))?;
+        self.execute(
+            "UPDATE jobs SET state = ?2 WHERE id = ?1",
+            (id.0, &*pack(state)?),
+        )?;
         Ok(())
     }
 
@@ -191,7 +212,11 @@ impl Tx<'_> {
         })?;
         let jobs = ids.into_iter().map(|(id, _): (JobId, i64)| {
             let job = self.load_job(id)?;
-            Ok(Job { id, kind: job.state.kind(), group: job.group })
+            Ok(Job {
+                id,
+                kind: job.state.kind(),
+                group: job.group,
+            })
         });
         jobs.collect()
     }
@@ -230,7 +255,11 @@ impl Tx<'_> {
         if kind.is_upkeep() || kind == JobKind::ClaimUsername {
             self.execute(
                 "INSERT OR REPLACE INTO resting (kind, subject, until) VALUES (?1, ?2, ?3)",
-                (kind_number(kind), job.state.subject(), self.now.0.saturating_add(REST_SECONDS)),
+                (
+                    kind_number(kind),
+                    job.state.subject(),
+                    self.now.0.saturating_add(REST_SECONDS),
+                ),
             )?;
         }
         match &job.state {
@@ -238,7 +267,9 @@ impl Tx<'_> {
             JobState::ClaimUsername { hash, .. } => self.forget_unclaimed(*hash),
             JobState::CommitGroup(_) => self.drop_pending_commit(job.group.as_ref()),
             JobState::SendMessage { message, .. } => self.fail_message(*message),
-            JobState::CreateGroup { body: Some(body), .. } => self.forget_created_group(body),
+            JobState::CreateGroup {
+                body: Some(body), ..
+            } => self.forget_created_group(body),
             JobState::Register { .. }
             | JobState::FetchServerKeys { .. }
             | JobState::CreateQueue
@@ -268,17 +299,21 @@ impl Tx<'_> {
             JobState::FetchConnectionRequests { hash, count } => {
                 self.next_fetch_connection_requests(*hash, *count)
             }
-            JobState::Connect { username, hash, body } => {
-                self.next_connect(username, *hash, body.as_ref())
-            }
+            JobState::Connect {
+                username,
+                hash,
+                body,
+            } => self.next_connect(username, *hash, body.as_ref()),
             JobState::AcceptConnection { request, body } => {
                 self.next_accept_connection(*request, body.as_ref())
             }
             JobState::CreateGroup { name, body } => self.next_create_group(name, body.as_ref()),
             JobState::CommitGroup(commit) => self.next_commit_group(job, commit),
-            JobState::SendMessage { message, sent, behind } => {
-                self.next_send_message(job, *message, sent.as_ref(), *behind)
-            }
+            JobState::SendMessage {
+                message,
+                sent,
+                behind,
+            } => self.next_send_message(job, *message, sent.as_ref(), *behind),
             JobState::JoinGroup { join, body } => self.next_join_group(*join, body.as_ref()),
         }
     }
@@ -288,7 +323,9 @@ impl Tx<'_> {
             JobState::Register { request, work } => {
                 self.answered_register(request.as_ref(), work, payload)
             }
-            JobState::FetchServerKeys { domain } => self.answered_fetch_server_keys(domain, payload),
+            JobState::FetchServerKeys { domain } => {
+                self.answered_fetch_server_keys(domain, payload)
+            }
             JobState::CreateQueue => self.answered_create_queue(payload),
             JobState::TakeTickets => self.answered_take_tickets(payload),
             JobState::PublishKeyPackages { body } => {
@@ -304,9 +341,11 @@ impl Tx<'_> {
             JobState::FetchConnectionRequests { hash, count } => {
                 self.answered_fetch_connection_requests(*hash, *count, payload)
             }
-            JobState::Connect { username, hash, body } => {
-                self.answered_connect(username, *hash, body.as_ref(), payload)
-            }
+            JobState::Connect {
+                username,
+                hash,
+                body,
+            } => self.answered_connect(username, *hash, body.as_ref(), payload),
             JobState::AcceptConnection { request, .. } => {
                 self.answered_accept_connection(*request, payload)
             }
@@ -389,7 +428,9 @@ fn pause(refusal: ErrorReply) -> Option<Duration> {
 }
 
 fn pack(state: &JobState) -> Result<Zeroizing<Vec<u8>>, Error> {
-    postcard::to_stdvec(state).map(Zeroizing::new).map_err(|_| Error::Corrupt("job"))
+    postcard::to_stdvec(state)
+        .map(Zeroizing::new)
+        .map_err(|_| Error::Corrupt("job"))
 }
 
 /// The number in the database: never reused.

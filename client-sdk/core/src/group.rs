@@ -92,7 +92,11 @@ pub(crate) fn join_config() -> MlsGroupJoinConfig {
 /// A secret of an epoch from anything that exports.
 pub(crate) fn exported(secret: Vec<u8>) -> Result<SymmetricKey, Error> {
     let secret = Zeroizing::new(secret);
-    secret.as_slice().try_into().map(SymmetricKey).map_err(|_| Error::Mls("exporter"))
+    secret
+        .as_slice()
+        .try_into()
+        .map(SymmetricKey)
+        .map_err(|_| Error::Mls("exporter"))
 }
 
 impl Tx<'_> {
@@ -115,13 +119,23 @@ impl Tx<'_> {
             return Ok(None);
         };
         let domain = domain_of(&domain)?;
-        Ok(Some(StoredGroup { id: *id, name, leaf_seed, identity_key, domain, standing, last }))
+        Ok(Some(StoredGroup {
+            id: *id,
+            name,
+            leaf_seed,
+            identity_key,
+            domain,
+            standing,
+            last,
+        }))
     }
 
     /// A group that we are in.
     pub(crate) fn active_group(&self, id: &GroupId) -> Result<StoredGroup, Error> {
         let group = self.find_stored_group(id)?;
-        group.filter(|group| group.standing == Standing::Active).ok_or(Error::Unknown("group"))
+        group
+            .filter(|group| group.standing == Standing::Active)
+            .ok_or(Error::Unknown("group"))
     }
 
     /// The groups that a ticket leads to: one, or a few for a last-resort KeyPackage.
@@ -204,7 +218,9 @@ impl Tx<'_> {
         if forgotten == 0 {
             return Ok(());
         }
-        let past = usize::try_from(left).unwrap_or(PAST_EPOCHS_MAX).saturating_sub(1);
+        let past = usize::try_from(left)
+            .unwrap_or(PAST_EPOCHS_MAX)
+            .saturating_sub(1);
         let deletion = PastEpochDeletion::delete_all_without_timestamps().max_past_epochs(past);
         mls.delete_past_epoch_secrets(&self.provider(), deletion)
             .map_err(|_| Error::Mls("past epochs"))?;
@@ -230,7 +246,9 @@ impl Tx<'_> {
     }
 
     pub(crate) fn last_number(&self, group: &GroupId) -> Result<Option<u64>, Error> {
-        let last = self.row("SELECT last FROM groups WHERE id = ?1", [group.0], |row| row.get(0))?;
+        let last = self.row("SELECT last FROM groups WHERE id = ?1", [group.0], |row| {
+            row.get(0)
+        })?;
         Ok(last.flatten())
     }
 
@@ -243,7 +261,10 @@ impl Tx<'_> {
         {
             last = last.saturating_add(1);
         }
-        self.execute("DELETE FROM own_numbers WHERE grp = ?1 AND number <= ?2", (group.0, last))?;
+        self.execute(
+            "DELETE FROM own_numbers WHERE grp = ?1 AND number <= ?2",
+            (group.0, last),
+        )?;
         self.execute("UPDATE groups SET last = ?2 WHERE id = ?1", (group.0, last))?;
         Ok(())
     }

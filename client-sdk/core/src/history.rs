@@ -61,7 +61,10 @@ impl Core {
             let entries = ids.into_iter().map(|id: i64| {
                 let contact = tx.contact(id)?;
                 let person = tx.verified_person(&contact.user, contact.client)?;
-                Ok(ContactEntry { id: ContactId(id), person })
+                Ok(ContactEntry {
+                    id: ContactId(id),
+                    person,
+                })
             });
             entries.collect()
         })
@@ -75,8 +78,9 @@ impl Core {
     pub fn find_contact(&self, name: &str) -> Result<Option<ContactId>, Error> {
         let contacts = self.contacts()?;
         let by = |field: fn(&Person) -> Option<&String>| {
-            let mut found =
-                contacts.iter().filter(|entry| field(&entry.person).is_some_and(|it| it == name));
+            let mut found = contacts
+                .iter()
+                .filter(|entry| field(&entry.person).is_some_and(|it| it == name));
             let first = found.next().map(|entry| entry.id);
             first.filter(|_| found.next().is_none())
         };
@@ -102,7 +106,11 @@ impl Core {
                 let request: protocol::contact::ConnectionRequest =
                     stored(&request, "connection request")?;
                 let from = tx.requester(&request.contact)?;
-                Ok(IncomingRequest { id: RequestId(id), from, username })
+                Ok(IncomingRequest {
+                    id: RequestId(id),
+                    from,
+                    username,
+                })
             });
             requests.collect()
         })
@@ -116,7 +124,10 @@ impl Core {
         let sql = "SELECT username, sent FROM outgoing_requests ORDER BY username";
         self.view(|tx| {
             tx.rows(sql, [], |row| {
-                Ok(OutgoingRequest { username: row.get(0)?, sent: row.get(1)? })
+                Ok(OutgoingRequest {
+                    username: row.get(0)?,
+                    sent: row.get(1)?,
+                })
             })
         })
     }
@@ -148,7 +159,8 @@ impl Core {
     /// # Errors
     /// The home's fault.
     pub fn find_group(&self, name: &str) -> Result<Option<GroupId>, Error> {
-        let sql = "SELECT id FROM groups WHERE name = ?1 OR id = ?2 ORDER BY state = 1 DESC LIMIT 1";
+        let sql =
+            "SELECT id FROM groups WHERE name = ?1 OR id = ?2 ORDER BY state = 1 DESC LIMIT 1";
         let id = hex::decode(name);
         self.view(|tx| tx.row(sql, (name, id), |row| Ok(GroupId(row.get(0)?))))
     }
@@ -193,11 +205,20 @@ impl Core {
         self.view(|tx| {
             tx.active_group(group)?;
             let rows = tx.rows(sql, [group.0], |row| {
-                Ok((LeafIndex(row.get(0)?), row.get::<_, Option<Vec<u8>>>(1)?, row.get(2)?))
+                Ok((
+                    LeafIndex(row.get(0)?),
+                    row.get::<_, Option<Vec<u8>>>(1)?,
+                    row.get(2)?,
+                ))
             })?;
             let members = rows.into_iter().map(|(leaf, identity, verified)| {
-                let person = identity.map(|identity| tx.person(&identity, verified)).transpose()?;
-                Ok(MemberEntry { leaf, person: person.unwrap_or_else(nobody) })
+                let person = identity
+                    .map(|identity| tx.person(&identity, verified))
+                    .transpose()?;
+                Ok(MemberEntry {
+                    leaf,
+                    person: person.unwrap_or_else(nobody),
+                })
             });
             members.collect()
         })
@@ -218,14 +239,17 @@ impl Core {
         let before = before.map_or(i64::MAX, |before| before.0);
         self.view(|tx| {
             let rows = tx.rows(sql, (group.0, before, limit.min(ROWS_MAX)), |row| {
-                Ok((row.get(2)?, MessageEntry {
-                    id: MessageId(row.get(0)?),
-                    number: row.get(1)?,
-                    sender: nobody(),
-                    body: row.get(3)?,
-                    sent_at: row.get(4)?,
-                    state: message_state(row.get(5)?),
-                }))
+                Ok((
+                    row.get(2)?,
+                    MessageEntry {
+                        id: MessageId(row.get(0)?),
+                        number: row.get(1)?,
+                        sender: nobody(),
+                        body: row.get(3)?,
+                        sent_at: row.get(4)?,
+                        state: message_state(row.get(5)?),
+                    },
+                ))
             })?;
             let entries = rows.into_iter().rev().map(|(sender, entry)| {
                 let sender = tx.sender(sender)?;
@@ -257,7 +281,10 @@ impl Core {
     pub fn mark_seen(&mut self, up_to: i64) -> Result<(), Error> {
         self.transact(Timestamp(0), |tx| {
             // The newest row stays, so that numbers go on counting up.
-            tx.execute("UPDATE events SET seen = 1 WHERE id <= ?1 AND seen = 0", [up_to])?;
+            tx.execute(
+                "UPDATE events SET seen = 1 WHERE id <= ?1 AND seen = 0",
+                [up_to],
+            )?;
             tx.execute(
                 "DELETE FROM events WHERE seen = 1 AND id < (SELECT max(id) FROM events)",
                 [],

@@ -26,9 +26,17 @@ pub struct Stock {
 
 impl Stock {
     /// What a person's client keeps.
-    pub const USUAL: Self = Self { key_packages: 32, tickets: 16, connection_packages: 16 };
+    pub const USUAL: Self = Self {
+        key_packages: 32,
+        tickets: 16,
+        connection_packages: 16,
+    };
     /// The least that works: each taker gets the last resort.
-    pub const LEAST: Self = Self { key_packages: 0, tickets: 1, connection_packages: 0 };
+    pub const LEAST: Self = Self {
+        key_packages: 0,
+        tickets: 1,
+        connection_packages: 0,
+    };
 
     fn bounded(self) -> Self {
         Self {
@@ -71,7 +79,11 @@ impl Core {
     }
 
     fn new(connection: Connection) -> Result<Self, Error> {
-        Ok(Self { connection, crypto: RustCrypto::default(), stock: Stock::USUAL })
+        Ok(Self {
+            connection,
+            crypto: RustCrypto::default(),
+            stock: Stock::USUAL,
+        })
     }
 
     /// Change how much is kept ready. Not stored: set it after opening.
@@ -85,17 +97,31 @@ impl Core {
         now: Timestamp,
         body: impl FnOnce(&Tx<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let tx = Tx { sql: &transaction, crypto: &self.crypto, stock: self.stock, now };
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let tx = Tx {
+            sql: &transaction,
+            crypto: &self.crypto,
+            stock: self.stock,
+            now,
+        };
         let value = body(&tx)?;
         transaction.commit()?;
         Ok(value)
     }
 
     /// Run `body` without writing.
-    pub(crate) fn view<T>(&self, body: impl FnOnce(&Tx<'_>) -> Result<T, Error>) -> Result<T, Error> {
+    pub(crate) fn view<T>(
+        &self,
+        body: impl FnOnce(&Tx<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let stock = self.stock;
-        body(&Tx { sql: &self.connection, crypto: &self.crypto, stock, now: Timestamp(0) })
+        body(&Tx {
+            sql: &self.connection,
+            crypto: &self.crypto,
+            stock,
+            now: Timestamp(0),
+        })
     }
 }

@@ -129,7 +129,9 @@ impl WorkOrder {
     /// How many attempts the solution takes on average: the scale of a progress bar.
     #[must_use]
     pub fn attempts_expected(&self) -> u64 {
-        1_u64.checked_shl(u32::from(self.challenge.difficulty.target_bits)).unwrap_or(u64::MAX)
+        1_u64
+            .checked_shl(u32::from(self.challenge.difficulty.target_bits))
+            .unwrap_or(u64::MAX)
     }
 
     /// Search for the solution: seconds of one core. `progress` hears the number of attempts so

@@ -35,9 +35,15 @@ mod job;
 mod outgoing;
 mod queue;
 mod read;
+mod setting;
 mod state;
 mod tx;
 mod upkeep;
+
+#[cfg(test)]
+mod scenarios;
+#[cfg(test)]
+mod testing;
 
 pub use database::HomeKey;
 pub use error::Error;

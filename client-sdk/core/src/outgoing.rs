@@ -42,8 +42,14 @@ impl Outgoing {
     where
         T: Operation + Serialize + Clone + Send + Sync + 'static,
     {
-        let sign = move |binding: &Binding| encode_signed(&Signed::new(body.clone(), &key, binding));
-        Self { domain, isolation, operation: T::ENTRY.name, sign: Arc::new(sign) }
+        let sign =
+            move |binding: &Binding| encode_signed(&Signed::new(body.clone(), &key, binding));
+        Self {
+            domain,
+            isolation,
+            operation: T::ENTRY.name,
+            sign: Arc::new(sign),
+        }
     }
 
     pub(crate) fn unsigned<T>(body: &T, domain: Domain, isolation: Isolation) -> Self
@@ -52,7 +58,12 @@ impl Outgoing {
     {
         let payload = encode_request(body);
         let sign = move |_: &Binding| payload.clone();
-        Self { domain, isolation, operation: T::ENTRY.name, sign: Arc::new(sign) }
+        Self {
+            domain,
+            isolation,
+            operation: T::ENTRY.name,
+            sign: Arc::new(sign),
+        }
     }
 
     /// The server that it is for.

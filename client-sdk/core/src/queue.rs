@@ -64,8 +64,13 @@ impl Tx<'_> {
                 ))
             },
         )?;
-        let Some((ratchet, queue)) = row else { return Ok(None) };
-        Ok(Some(StoredQueue { ratchet: stored(&ratchet, "ratchet")?, ..queue }))
+        let Some((ratchet, queue)) = row else {
+            return Ok(None);
+        };
+        Ok(Some(StoredQueue {
+            ratchet: stored(&ratchet, "ratchet")?,
+            ..queue
+        }))
     }
 
     /// The queue, once the server has it.
@@ -75,7 +80,10 @@ impl Tx<'_> {
 
     pub(crate) fn save_position(&self, queue: &StoredQueue) -> Result<(), Error> {
         let ratchet = zeroize::Zeroizing::new(encode(&queue.ratchet));
-        self.execute("UPDATE queue SET ratchet = ?1, next = ?2", (&*ratchet, queue.next.0))?;
+        self.execute(
+            "UPDATE queue SET ratchet = ?1, next = ?2",
+            (&*ratchet, queue.next.0),
+        )?;
         Ok(())
     }
 
@@ -91,10 +99,14 @@ impl Tx<'_> {
     /// A step that waits for queue or tickets, unless there are as many as needed.
     pub(crate) fn wait_for_tickets(&self, needed: u64) -> Result<Option<Next>, Error> {
         if self.created_queue()?.is_none() {
-            return Ok(Some(Next::Step(Step::Wait(self.ensure_job(&JobState::CreateQueue)?))));
+            return Ok(Some(Next::Step(Step::Wait(
+                self.ensure_job(&JobState::CreateQueue)?,
+            ))));
         }
         if self.free_tickets()? < needed {
-            return Ok(Some(Next::Step(Step::Wait(self.ensure_job(&JobState::TakeTickets)?))));
+            return Ok(Some(Next::Step(Step::Wait(
+                self.ensure_job(&JobState::TakeTickets)?,
+            ))));
         }
         Ok(None)
     }

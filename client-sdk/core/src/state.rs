@@ -10,23 +10,58 @@ pub(crate) type Encoded = Vec<u8>;
 /// A job's state. Written with postcard: variants and fields are only ever appended.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum JobState {
-    Register { request: Option<Encoded>, work: WorkState },
-    FetchServerKeys { domain: String },
+    Register {
+        request: Option<Encoded>,
+        work: WorkState,
+    },
+    FetchServerKeys {
+        domain: String,
+    },
     CreateQueue,
     TakeTickets,
-    PublishKeyPackages { body: Option<Encoded> },
-    ClaimUsername { hash: [u8; 32], work: WorkState },
-    ReleaseUsername { hash: [u8; 32] },
-    PublishConnectionPackages { hash: [u8; 32], body: Option<Encoded> },
-    FetchConnectionRequests { hash: [u8; 32], count: usize },
+    PublishKeyPackages {
+        body: Option<Encoded>,
+    },
+    ClaimUsername {
+        hash: [u8; 32],
+        work: WorkState,
+    },
+    ReleaseUsername {
+        hash: [u8; 32],
+    },
+    PublishConnectionPackages {
+        hash: [u8; 32],
+        body: Option<Encoded>,
+    },
+    FetchConnectionRequests {
+        hash: [u8; 32],
+        count: usize,
+    },
     /// Without a body the package is still to be taken.
-    Connect { username: String, hash: [u8; 32], body: Option<Encoded> },
-    AcceptConnection { request: i64, body: Option<Encoded> },
-    CreateGroup { name: String, body: Option<Encoded> },
+    Connect {
+        username: String,
+        hash: [u8; 32],
+        body: Option<Encoded>,
+    },
+    AcceptConnection {
+        request: i64,
+        body: Option<Encoded>,
+    },
+    CreateGroup {
+        name: String,
+        body: Option<Encoded>,
+    },
     CommitGroup(CommitState),
-    SendMessage { message: i64, sent: Option<SentMessage>, behind: Option<u64> },
+    SendMessage {
+        message: i64,
+        sent: Option<SentMessage>,
+        behind: Option<u64>,
+    },
     /// With the `FetchWelcomeState`, once the Welcome was opened.
-    JoinGroup { join: i64, body: Option<Encoded> },
+    JoinGroup {
+        join: i64,
+        body: Option<Encoded>,
+    },
 }
 
 /// A request that costs work.

@@ -48,13 +48,18 @@ impl<'a> OpenMlsProvider for Provider<'a> {
 
 impl<'a> Tx<'a> {
     pub(crate) fn provider(&self) -> Provider<'a> {
-        Provider { crypto: self.crypto, storage: SqliteStorageProvider::new(self.sql) }
+        Provider {
+            crypto: self.crypto,
+            storage: SqliteStorageProvider::new(self.sql),
+        }
     }
 
     /// Random bytes of the operating system.
     pub(crate) fn random<const N: usize>(&self) -> Result<[u8; N], Error> {
         let mut bytes = [0; N];
-        SystemRandom::new().fill(&mut bytes).map_err(|_| Error::Crypto)?;
+        SystemRandom::new()
+            .fill(&mut bytes)
+            .map_err(|_| Error::Crypto)?;
         Ok(bytes)
     }
 
@@ -74,7 +79,11 @@ impl<'a> Tx<'a> {
         params: impl Params,
         map: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, Error> {
-        Ok(self.sql.prepare_cached(sql)?.query_row(params, map).optional()?)
+        Ok(self
+            .sql
+            .prepare_cached(sql)?
+            .query_row(params, map)
+            .optional()?)
     }
 
     /// All rows. The statement bounds them.
@@ -100,7 +109,9 @@ impl<'a> Tx<'a> {
         &self,
         body: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, E> {
-        self.sql.execute_batch("SAVEPOINT attempt").map_err(Error::from)?;
+        self.sql
+            .execute_batch("SAVEPOINT attempt")
+            .map_err(Error::from)?;
         let result = body();
         let end = match result {
             Ok(_) => "RELEASE attempt",

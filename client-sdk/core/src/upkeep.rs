@@ -20,7 +20,9 @@ impl Tx<'_> {
     /// Make the upkeep jobs that are due. [SDK-UPKEEP-1]
     pub(crate) fn keep(&self) -> Result<(), Error> {
         self.sweep()?;
-        let Ok(account) = self.registered() else { return Ok(()) };
+        let Ok(account) = self.registered() else {
+            return Ok(());
+        };
         if self.created_queue()?.is_none() {
             return self.ensure_upkeep(&JobState::CreateQueue);
         }
@@ -40,7 +42,12 @@ impl Tx<'_> {
     fn keep_key_packages(&self) -> Result<(), Error> {
         let left = self.count("SELECT packages_left FROM queue", [])?;
         let published = self.count("SELECT packages_published FROM queue", [])?;
-        if is_due(left, self.stock.key_packages, published, self.now.before(RENEW_AFTER).0) {
+        if is_due(
+            left,
+            self.stock.key_packages,
+            published,
+            self.now.before(RENEW_AFTER).0,
+        ) {
             self.ensure_upkeep(&JobState::PublishKeyPackages { body: None })?;
         }
         Ok(())
@@ -102,6 +109,9 @@ mod tests {
         assert!(is_due(32, 32, 99, 100));
         assert!(is_due(7, 32, 100, 100));
         assert!(!is_due(8, 32, 100, 100));
-        assert!(!is_due(0, 0, 100, 100), "a stock of nothing but the last resort is never low");
+        assert!(
+            !is_due(0, 0, 100, 100),
+            "a stock of nothing but the last resort is never low"
+        );
     }
 }

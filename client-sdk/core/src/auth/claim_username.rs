@@ -29,7 +29,10 @@ impl Core {
                 "INSERT OR IGNORE INTO usernames (hash, name, key) VALUES (?1, ?2, ?3)",
                 (hash, name.to_string(), *Zeroizing::new(tx.random::<32>()?)),
             )?;
-            tx.ensure_job(&JobState::ClaimUsername { hash, work: WorkState::Challenge })
+            tx.ensure_job(&JobState::ClaimUsername {
+                hash,
+                work: WorkState::Challenge,
+            })
         })
     }
 }
@@ -88,7 +91,10 @@ impl Tx<'_> {
 impl Tx<'_> {
     /// A name that was refused is not ours.
     pub(crate) fn forget_unclaimed(&self, hash: [u8; 32]) -> Result<(), Error> {
-        self.execute("DELETE FROM usernames WHERE hash = ?1 AND claimed = 0", [hash])?;
+        self.execute(
+            "DELETE FROM usernames WHERE hash = ?1 AND claimed = 0",
+            [hash],
+        )?;
         Ok(())
     }
 }

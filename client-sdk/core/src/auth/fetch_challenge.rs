@@ -21,7 +21,11 @@ use crate::tx::{Tx, stored};
 
 impl Tx<'_> {
     pub(super) fn fetch_challenge(domain: &Domain, isolation: Isolation) -> Next {
-        Next::Step(Step::Send(Outgoing::unsigned(&FetchChallenge {}, domain.clone(), isolation)))
+        Next::Step(Step::Send(Outgoing::unsigned(
+            &FetchChallenge {},
+            domain.clone(),
+            isolation,
+        )))
     }
 
     /// The puzzle from the server's answer; a puzzle that is not reasonable is none.
@@ -42,12 +46,20 @@ impl Tx<'_> {
     pub(crate) fn worked(&self, job: &StoredJob, work: &Work) -> Result<Next, Error> {
         let sent = WorkState::Send(encode(work));
         match &job.state {
-            JobState::Register { request, work: WorkState::Solve(_) } => {
-                Ok(Next::Goto(JobState::Register { request: request.clone(), work: sent }))
-            }
-            JobState::ClaimUsername { hash, work: WorkState::Solve(_) } => {
-                Ok(Next::Goto(JobState::ClaimUsername { hash: *hash, work: sent }))
-            }
+            JobState::Register {
+                request,
+                work: WorkState::Solve(_),
+            } => Ok(Next::Goto(JobState::Register {
+                request: request.clone(),
+                work: sent,
+            })),
+            JobState::ClaimUsername {
+                hash,
+                work: WorkState::Solve(_),
+            } => Ok(Next::Goto(JobState::ClaimUsername {
+                hash: *hash,
+                work: sent,
+            })),
             _ => Err(Error::NotExpected),
         }
     }
@@ -57,7 +69,10 @@ impl Tx<'_> {
         let work = WorkState::Challenge;
         match (&job.state, reply.code) {
             (JobState::Register { .. }, ErrorCode::WorkRequired) => {
-                Next::Goto(JobState::Register { request: None, work })
+                Next::Goto(JobState::Register {
+                    request: None,
+                    work,
+                })
             }
             (JobState::ClaimUsername { hash, .. }, ErrorCode::WorkRequired) => {
                 Next::Goto(JobState::ClaimUsername { hash: *hash, work })

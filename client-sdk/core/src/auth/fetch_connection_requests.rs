@@ -30,11 +30,12 @@ impl Core {
     /// The home's fault.
     pub fn fetch_connection_requests(&mut self, now: Timestamp) -> Result<Vec<JobId>, Error> {
         self.transact(now, |tx| {
-            let hashes =
-                tx.rows("SELECT hash FROM usernames WHERE claimed = 1", [], |row| row.get(0))?;
-            let jobs = hashes.into_iter().map(|hash| {
-                tx.ensure_job(&JobState::FetchConnectionRequests { hash, count: 0 })
-            });
+            let hashes = tx.rows("SELECT hash FROM usernames WHERE claimed = 1", [], |row| {
+                row.get(0)
+            })?;
+            let jobs = hashes
+                .into_iter()
+                .map(|hash| tx.ensure_job(&JobState::FetchConnectionRequests { hash, count: 0 }));
             jobs.collect()
         })
     }
@@ -97,7 +98,10 @@ impl Tx<'_> {
     ) -> Result<bool, Error> {
         let Some(request) = self.open_request(hash, sealed)? else {
             let problem = Problem::ConnectionRefused;
-            self.tell(&Event::Problem { group: None, problem })?;
+            self.tell(&Event::Problem {
+                group: None,
+                problem,
+            })?;
             return Ok(false);
         };
         let fresh = self.execute(
@@ -130,7 +134,9 @@ impl Tx<'_> {
         let opened = OpenKey::from_seed(seed).open(label::CONNECTION_REQUEST, &aad, &sealed.sealed);
         let Ok(content) = opened else { return Ok(None) };
         let decoded = ConnectionRequest::tls_deserialize_bytes(&content);
-        let padded = decoded.ok().filter(|(_, rest)| rest.iter().all(|byte| *byte == 0));
+        let padded = decoded
+            .ok()
+            .filter(|(_, rest)| rest.iter().all(|byte| *byte == 0));
         Ok(padded.map(|(request, _)| request))
     }
 
@@ -143,7 +149,9 @@ impl Tx<'_> {
             [id],
             |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, Vec<u8>>(2)?)),
         )?;
-        let Some((hash, package, request)) = row else { return Ok(()) };
+        let Some((hash, package, request)) = row else {
+            return Ok(());
+        };
         let request: ConnectionRequest = stored(&request, "connection request")?;
         let tbs = &request.contact.credential.request.tbs;
         let Some(issuer) = self.issuer(&tbs.user.domain, tbs.issuer)? else {
@@ -154,11 +162,21 @@ impl Tx<'_> {
         if request.verify(addressee, &issuer, self.now).is_err() {
             self.execute("DELETE FROM incoming_requests WHERE id = ?1", [id])?;
             let problem = Problem::ConnectionRefused;
-            return self.tell(&Event::Problem { group: None, problem });
+            return self.tell(&Event::Problem {
+                group: None,
+                problem,
+            });
         }
-        self.execute("UPDATE incoming_requests SET verified = 1 WHERE id = ?1", [id])?;
+        self.execute(
+            "UPDATE incoming_requests SET verified = 1 WHERE id = ?1",
+            [id],
+        )?;
         let username = self.own_username(hash)?.name.to_string();
         let from = self.requester(&request.contact)?;
-        self.tell(&Event::ConnectionRequested { request: id, from, username })
+        self.tell(&Event::ConnectionRequested {
+            request: id,
+            from,
+            username,
+        })
     }
 }

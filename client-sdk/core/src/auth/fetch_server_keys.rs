@@ -35,7 +35,10 @@ impl Tx<'_> {
             return Ok(Next::Over(Error::BadServerKeys));
         };
         let root = verified.root_fingerprint();
-        self.execute("INSERT OR IGNORE INTO roots VALUES (?1, ?2)", (domain, root.0))?;
+        self.execute(
+            "INSERT OR IGNORE INTO roots VALUES (?1, ?2)",
+            (domain, root.0),
+        )?;
         if self.pinned_root(domain)? != Some(root) {
             return Ok(Next::Over(Error::BadServerKeys));
         }
@@ -49,9 +52,11 @@ impl Tx<'_> {
     }
 
     fn pinned_root(&self, domain: &str) -> Result<Option<Fingerprint>, Error> {
-        self.row("SELECT fingerprint FROM roots WHERE domain = ?1", [domain], |row| {
-            Ok(Fingerprint(row.get(0)?))
-        })
+        self.row(
+            "SELECT fingerprint FROM roots WHERE domain = ?1",
+            [domain],
+            |row| Ok(Fingerprint(row.get(0)?)),
+        )
     }
 
     /// The newest keys of a domain, if they are valid.
@@ -90,11 +95,16 @@ impl Tx<'_> {
 
     /// The job that fetches a domain's keys.
     pub(crate) fn fetch_server_keys(&self, domain: &Domain) -> Result<JobId, Error> {
-        self.ensure_job(&JobState::FetchServerKeys { domain: domain.as_str().to_owned() })
+        self.ensure_job(&JobState::FetchServerKeys {
+            domain: domain.as_str().to_owned(),
+        })
     }
 
     /// When the newest keys of a domain were fetched.
     pub(crate) fn server_keys_fetched(&self, domain: &Domain) -> Result<u64, Error> {
-        self.count("SELECT max(fetched) FROM issuers WHERE domain = ?1", [domain.as_str()])
+        self.count(
+            "SELECT max(fetched) FROM issuers WHERE domain = ?1",
+            [domain.as_str()],
+        )
     }
 }

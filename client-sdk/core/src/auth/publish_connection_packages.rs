@@ -45,8 +45,15 @@ impl Tx<'_> {
             }
             let last_resort = self.connection_package(hash, &username, Use::LastResort)?;
             let username = UsernameHash(hash);
-            let body = encode(&PublishConnectionPackages { username, packages, last_resort });
-            return Ok(Next::Goto(JobState::PublishConnectionPackages { hash, body: Some(body) }));
+            let body = encode(&PublishConnectionPackages {
+                username,
+                packages,
+                last_resort,
+            });
+            return Ok(Next::Goto(JobState::PublishConnectionPackages {
+                hash,
+                body: Some(body),
+            }));
         };
         let body: PublishConnectionPackages = stored(body, "connection packages")?;
         let isolation = Isolation::Username(UsernameHash(hash));
@@ -82,11 +89,19 @@ impl Tx<'_> {
         let seed = Zeroizing::new(self.random::<32>()?);
         let span = Duration::from_secs(PACKAGE_DAYS_MAX * 86_400);
         let lifetime = Lifetime::starting(self.now, span);
-        let seal_key = OpenKey::from_seed(*seed).seal_key().map_err(|_| Error::Crypto)?;
+        let seal_key = OpenKey::from_seed(*seed)
+            .seal_key()
+            .map_err(|_| Error::Crypto)?;
         self.execute(
             "INSERT INTO connection_packages (id, username, seed, last_resort, expires)
              VALUES (?1, ?2, ?3, ?4, ?5)",
-            (id, hash, *seed, usage == Use::LastResort, lifetime.not_after.0),
+            (
+                id,
+                hash,
+                *seed,
+                usage == Use::LastResort,
+                lifetime.not_after.0,
+            ),
         )?;
         let tbs = ConnectionPackageTbs {
             id: ConnectionPackageId(id),

@@ -7,8 +7,6 @@ use protocol::codec::encode;
 use protocol::crypto::credential::{
     ClientCredentialRequest, ClientCredentialTbs, VerifiedServerKeys,
 };
-use protocol::crypto::label;
-use protocol::crypto::sealed::hash;
 use protocol::id::Domain;
 use protocol::limit::{CLIENT_CREDENTIAL_DAYS_MAX, DISPLAY_NAME_BYTES_MAX};
 use protocol::time::{Lifetime, Timestamp};
@@ -45,7 +43,10 @@ impl Core {
                 Some(account) if account.user.domain == *domain => {}
                 _ => tx.start_account(domain, display_name)?,
             }
-            tx.ensure_job(&JobState::Register { request: None, work: WorkState::Challenge })
+            tx.ensure_job(&JobState::Register {
+                request: None,
+                work: WorkState::Challenge,
+            })
         })
     }
 }
@@ -78,16 +79,23 @@ impl Tx<'_> {
         };
         let Some(request) = request else {
             let request = Some(encode(&self.credential_request(&account, &issuer)));
-            return Ok(Next::Goto(JobState::Register { request, work: WorkState::Challenge }));
+            return Ok(Next::Goto(JobState::Register {
+                request,
+                work: WorkState::Challenge,
+            }));
         };
         match work {
             WorkState::Challenge => Ok(Self::fetch_challenge(domain, Isolation::Account)),
             WorkState::Solve(challenge) => {
-                Self::solve(challenge, hash(label::FINGERPRINT, request))
+                let request: ClientCredentialRequest = stored(request, "credential request")?;
+                Self::solve(challenge, request.work_purpose())
             }
             WorkState::Send(work) => {
                 let work = stored(work, "work")?;
-                let body = RegisterAccount { work, client: stored(request, "credential request")? };
+                let body = RegisterAccount {
+                    work,
+                    client: stored(request, "credential request")?,
+                };
                 let outgoing = Outgoing::unsigned(&body, domain.clone(), Isolation::Account);
                 Ok(Next::Step(Step::Send(outgoing)))
             }
@@ -103,7 +111,10 @@ impl Tx<'_> {
         match work {
             WorkState::Challenge => {
                 let work = Self::challenge(payload)?;
-                Ok(Next::Goto(JobState::Register { request: request.cloned(), work }))
+                Ok(Next::Goto(JobState::Register {
+                    request: request.cloned(),
+                    work,
+                }))
             }
             WorkState::Solve(_) => Err(Error::NotExpected),
             WorkState::Send(_) => self.take_credential(payload),
@@ -113,16 +124,24 @@ impl Tx<'_> {
     fn take_credential(&self, payload: &[u8]) -> Result<Next, Error> {
         let reply: RegisterAccountReply = success(payload)?;
         let account = self.account()?.ok_or(Error::NotRegistered)?;
-        let issuer = self.server_keys(&account.user.domain)?.ok_or(Error::BadServerKeys)?;
-        let ours = reply.credential.verify(&issuer, self.now).is_ok_and(|client| {
-            *client.user() == account.user
-                && client.client() == account.client
-                && client.public_key() == account.key.public_key()
-        });
+        let issuer = self
+            .server_keys(&account.user.domain)?
+            .ok_or(Error::BadServerKeys)?;
+        let ours = reply
+            .credential
+            .verify(&issuer, self.now)
+            .is_ok_and(|client| {
+                *client.user() == account.user
+                    && client.client() == account.client
+                    && client.public_key() == account.key.public_key()
+            });
         if !ours {
             return Err(Error::BadReply);
         }
-        self.execute("UPDATE account SET credential = ?1", [encode(&reply.credential)])?;
+        self.execute(
+            "UPDATE account SET credential = ?1",
+            [encode(&reply.credential)],
+        )?;
         Ok(Next::Done(Outcome::Registered))
     }
 

@@ -33,7 +33,9 @@ impl Tx<'_> {
         let Some(username) = self.username(hash)? else {
             return Ok(Next::Done(Outcome::UsernameReleased));
         };
-        let body = ReleaseUsername { username: UsernameHash(hash) };
+        let body = ReleaseUsername {
+            username: UsernameHash(hash),
+        };
         let isolation = Isolation::Username(UsernameHash(hash));
         let domain = username.name.domain().clone();
         let outgoing = Outgoing::signed(body, username.key, domain, isolation);
@@ -64,10 +66,16 @@ impl Tx<'_> {
     }
 
     fn forget_username(&self, hash: [u8; 32]) -> Result<(), Error> {
-        self.execute("DELETE FROM connection_packages WHERE username = ?1", [hash])?;
+        self.execute(
+            "DELETE FROM connection_packages WHERE username = ?1",
+            [hash],
+        )?;
         self.execute("DELETE FROM incoming_requests WHERE username = ?1", [hash])?;
         self.execute("DELETE FROM usernames WHERE hash = ?1", [hash])?;
-        self.execute("DELETE FROM jobs WHERE subject = ?1 AND kind IN (6, 8, 9)", [hash])?;
+        self.execute(
+            "DELETE FROM jobs WHERE subject = ?1 AND kind IN (6, 8, 9)",
+            [hash],
+        )?;
         Ok(())
     }
 }

@@ -36,7 +36,11 @@ impl Core {
             if tx.username(hash)?.is_some() {
                 return Err(Error::Unknown("person behind the username but us"));
             }
-            tx.ensure_job(&JobState::Connect { username: username.to_string(), hash, body: None })
+            tx.ensure_job(&JobState::Connect {
+                username: username.to_string(),
+                hash,
+                body: None,
+            })
         })
     }
 }
@@ -75,7 +79,10 @@ impl Tx<'_> {
     ) -> Result<Next, Error> {
         if body.is_some() {
             let SendConnectionRequestReply {} = success(payload)?;
-            self.execute("UPDATE outgoing_requests SET sent = 1 WHERE username = ?1", [username])?;
+            self.execute(
+                "UPDATE outgoing_requests SET sent = 1 WHERE username = ?1",
+                [username],
+            )?;
             return Ok(Next::Done(Outcome::ConnectionRequested));
         }
         let Some(package) = self.taken_connection_package(hash, payload)? else {
@@ -83,7 +90,11 @@ impl Tx<'_> {
         };
         let body = self.connection_request(username, hash, &package)?;
         let body = Some(encode(&body));
-        Ok(Next::Goto(JobState::Connect { username: username.to_owned(), hash, body }))
+        Ok(Next::Goto(JobState::Connect {
+            username: username.to_owned(),
+            hash,
+            body,
+        }))
     }
 
     /// Seal who we are and how to answer, in one length for all.
@@ -111,15 +122,26 @@ impl Tx<'_> {
         }
         content.resize(REQUEST_BYTES, 0);
         let aad = request_aad(hash, package.id);
-        let sealed = package.seal_key.seal(label::CONNECTION_REQUEST, &aad, &content);
+        let sealed = package
+            .seal_key
+            .seal(label::CONNECTION_REQUEST, &aad, &content);
         let sealed = sealed.map_err(|_| Error::BadPackage)?;
-        let request = SealedConnectionRequest { package: package.id, sealed };
-        Ok(SendConnectionRequest { username: target, request })
+        let request = SealedConnectionRequest {
+            package: package.id,
+            sealed,
+        };
+        Ok(SendConnectionRequest {
+            username: target,
+            request,
+        })
     }
 
     /// A request that was refused is not open.
     pub(crate) fn forget_connection_request(&self, username: &str) -> Result<(), Error> {
-        self.execute("DELETE FROM outgoing_requests WHERE username = ?1 AND sent = 0", [username])?;
+        self.execute(
+            "DELETE FROM outgoing_requests WHERE username = ?1 AND sent = 0",
+            [username],
+        )?;
         Ok(())
     }
 }

@@ -1,8 +1,6 @@
 //! take_connection_package - spec/auth.md#take_connection_package
 
-use protocol::auth::{
-    ConnectionPackageTbs, TakeConnectionPackage, TakeConnectionPackageReply,
-};
+use protocol::auth::{ConnectionPackageTbs, TakeConnectionPackage, TakeConnectionPackageReply};
 use protocol::id::UsernameHash;
 use protocol::limit::PACKAGE_DAYS_MAX;
 
@@ -12,7 +10,9 @@ use crate::tx::Tx;
 
 impl Tx<'_> {
     pub(super) const fn take_connection_package(hash: [u8; 32]) -> TakeConnectionPackage {
-        TakeConnectionPackage { username: UsernameHash(hash) }
+        TakeConnectionPackage {
+            username: UsernameHash(hash),
+        }
     }
 
     /// Check that the package is the username's and valid. [SDK-CONNECT-1]
@@ -22,7 +22,9 @@ impl Tx<'_> {
         payload: &[u8],
     ) -> Result<Option<ConnectionPackageTbs>, Error> {
         let reply: TakeConnectionPackageReply = success(payload)?;
-        let Ok(package) = reply.package.verify(&reply.public_key) else { return Ok(None) };
+        let Ok(package) = reply.package.verify(&reply.public_key) else {
+            return Ok(None);
+        };
         let valid = package.username == UsernameHash(hash)
             && package.lifetime.contains(self.now)
             && package.lifetime.is_within_days(PACKAGE_DAYS_MAX);

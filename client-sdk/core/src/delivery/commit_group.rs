@@ -82,7 +82,9 @@ impl Core {
                     (group.0, leaf.0),
                     |row| row.get(0),
                 )?;
-                let key = key.filter(|_| leaf.0 != own).ok_or(Error::Unknown("member"))?;
+                let key = key
+                    .filter(|_| leaf.0 != own)
+                    .ok_or(Error::Unknown("member"))?;
                 removed.push((leaf.0, key));
             }
             if removed.is_empty() {
@@ -129,7 +131,10 @@ impl Tx<'_> {
     ) -> Result<Next, Error> {
         let id = job.group.ok_or(Error::Corrupt("job"))?;
         if let Some(epoch) = commit.accepted {
-            return Ok(Next::Done(Outcome::GroupChanged { group: id, epoch: Epoch(epoch) }));
+            return Ok(Next::Done(Outcome::GroupChanged {
+                group: id,
+                epoch: Epoch(epoch),
+            }));
         }
         if let Some(earlier) = self.earlier_job(job)? {
             return Ok(Next::Step(Step::Wait(earlier)));
@@ -143,7 +148,10 @@ impl Tx<'_> {
         let mut mls = self.mls_group(&id)?;
         let epoch = mls.epoch().as_u64();
         if let Some(behind) = commit.behind.filter(|behind| epoch < *behind) {
-            return Ok(Next::Step(Step::CatchUp { group: id, epoch: Epoch(behind) }));
+            return Ok(Next::Step(Step::CatchUp {
+                group: id,
+                epoch: Epoch(behind),
+            }));
         }
         match &commit.sent {
             Some(sent) if sent.epoch == epoch && mls.pending_commit().is_some() => {
@@ -191,11 +199,17 @@ impl Tx<'_> {
         let epoch = mls.epoch().as_u64();
         if adds.is_empty() && removals.is_empty() && !commit.is_update() {
             // What was asked for is so already.
-            let outcome = Outcome::GroupChanged { group: group.id, epoch: Epoch(epoch) };
+            let outcome = Outcome::GroupChanged {
+                group: group.id,
+                epoch: Epoch(epoch),
+            };
             return Ok(Err(Next::Done(outcome)));
         }
         let state_key = self.state_key(&group.id, Epoch(epoch))?;
-        let packages: Vec<_> = adds.iter().map(|add| add.opened.key_package.clone()).collect();
+        let packages: Vec<_> = adds
+            .iter()
+            .map(|add| add.opened.key_package.clone())
+            .collect();
         let bundle = mls
             .commit_builder()
             .force_self_update(commit.is_update())
@@ -203,12 +217,15 @@ impl Tx<'_> {
             .propose_removals(removals)
             .load_psks(provider.storage())
             .and_then(|builder| {
-                builder.create_group_info(true).use_ratchet_tree_extension(false).build(
-                    provider.rand(),
-                    provider.crypto(),
-                    &signer(&group.leaf_seed),
-                    |_| true,
-                )
+                builder
+                    .create_group_info(true)
+                    .use_ratchet_tree_extension(false)
+                    .build(
+                        provider.rand(),
+                        provider.crypto(),
+                        &signer(&group.leaf_seed),
+                        |_| true,
+                    )
             })
             .map_err(|_| Error::Mls("commit"))?
             .stage_commit(&provider)
@@ -229,14 +246,23 @@ impl Tx<'_> {
             identity_key: self.seal_identity_key(&group.id, &group.identity_key, &wrap)?,
         };
         let added = adds.iter().map(|add| add.opened.leaf.0).collect();
-        Ok(Ok(SentCommit { epoch, body: encode(&body), added }))
+        Ok(Ok(SentCommit {
+            epoch,
+            body: encode(&body),
+            added,
+        }))
     }
 
     fn next_keys(
         &self,
         pending: &StagedCommit,
-    ) -> Result<(protocol::crypto::sealed::SymmetricKey, protocol::crypto::sealed::SymmetricKey), Error>
-    {
+    ) -> Result<
+        (
+            protocol::crypto::sealed::SymmetricKey,
+            protocol::crypto::sealed::SymmetricKey,
+        ),
+        Error,
+    > {
         self.epoch_keys(|crypto, label| pending.export_secret(crypto, label, &[], 32))
     }
 
@@ -262,7 +288,10 @@ impl Tx<'_> {
                 domain: contact.ticket.domain.clone(),
                 ticket: package.ticket,
             };
-            adds.push(Add { opened, member: AddedMember { ticket, link_key } });
+            adds.push(Add {
+                opened,
+                member: AddedMember { ticket, link_key },
+            });
         }
         Ok(Some(adds))
     }
@@ -316,9 +345,16 @@ impl Tx<'_> {
             return Err(Error::BadReply);
         }
         let group = self.active_group(&id)?;
-        let job = StoredJob { id: job.id, group: Some(id), state: job.state.clone() };
+        let job = StoredJob {
+            id: job.id,
+            group: Some(id),
+            state: job.state.clone(),
+        };
         self.settle_commit(&group, job, number)?;
-        Ok(Next::Done(Outcome::GroupChanged { group: id, epoch: reply.epoch }))
+        Ok(Next::Done(Outcome::GroupChanged {
+            group: id,
+            epoch: reply.epoch,
+        }))
     }
 
     /// Another epoch: the queue decides what became of the commit. It stays pending until then, so
@@ -342,7 +378,10 @@ impl Tx<'_> {
             return Ok(Next::Over(Error::Rewound));
         }
         let behind = Some(storable(reply.detail));
-        Ok(Next::Goto(JobState::CommitGroup(CommitState { behind, ..commit.clone() })))
+        Ok(Next::Goto(JobState::CommitGroup(CommitState {
+            behind,
+            ..commit.clone()
+        })))
     }
 
     /// A commit of ours that was sent and whose fate we have not heard of.
@@ -350,9 +389,15 @@ impl Tx<'_> {
         &self,
         group: &GroupId,
     ) -> Result<Option<(StoredJob, CommitGroup)>, Error> {
-        let Some(job) = self.first_job(group)? else { return Ok(None) };
-        let JobState::CommitGroup(commit) = &job.state else { return Ok(None) };
-        let (None, Some(sent)) = (commit.accepted, &commit.sent) else { return Ok(None) };
+        let Some(job) = self.first_job(group)? else {
+            return Ok(None);
+        };
+        let JobState::CommitGroup(commit) = &job.state else {
+            return Ok(None);
+        };
+        let (None, Some(sent)) = (commit.accepted, &commit.sent) else {
+            return Ok(None);
+        };
         let mls = self.mls_group(group)?;
         if mls.epoch().as_u64() != sent.epoch || mls.pending_commit().is_none() {
             return Ok(None);
@@ -368,17 +413,24 @@ impl Tx<'_> {
         job: StoredJob,
         number: u64,
     ) -> Result<(), Error> {
-        let JobState::CommitGroup(commit) = job.state else { return Err(Error::NotExpected) };
+        let JobState::CommitGroup(commit) = job.state else {
+            return Err(Error::NotExpected);
+        };
         let sent = commit.sent.as_ref().ok_or(Error::NotExpected)?;
         let body: CommitGroup = stored(&sent.body, "commit")?;
         let mut mls = self.mls_group(&group.id)?;
-        mls.merge_pending_commit(&self.provider()).map_err(|_| Error::Mls("merge"))?;
+        mls.merge_pending_commit(&self.provider())
+            .map_err(|_| Error::Mls("merge"))?;
         let epoch = mls.epoch().as_u64();
         self.add_epoch(&group.id, Epoch(epoch), &body.next_state_key, number)?;
         self.number_of_ours(&group.id, number)?;
         let link_keys = body.added.iter().map(|added| added.link_key);
-        let keys: BTreeMap<PublicKey, WrappedLinkKey> =
-            sent.added.iter().map(|key| PublicKey(*key)).zip(link_keys).collect();
+        let keys: BTreeMap<PublicKey, WrappedLinkKey> = sent
+            .added
+            .iter()
+            .map(|key| PublicKey(*key))
+            .zip(link_keys)
+            .collect();
         self.refresh_members(&group.id, &mls, &group.identity_key, &keys)?;
         self.forget_past(&group.id, &mut mls)?;
         if !keys.is_empty() {
@@ -386,7 +438,10 @@ impl Tx<'_> {
             let name = Opaque::new(name).map_err(|_| Error::TooLong)?;
             self.queue_message(&group.id, &Body::GroupName(name))?;
         }
-        let accepted = CommitState { accepted: Some(epoch), ..commit };
+        let accepted = CommitState {
+            accepted: Some(epoch),
+            ..commit
+        };
         self.save_job(job.id, &JobState::CommitGroup(accepted))
     }
 

@@ -39,7 +39,10 @@ impl Core {
             if tx.count(taken, [name])? > 0 {
                 return Err(Error::NameTaken);
             }
-            tx.ensure_job(&JobState::CreateGroup { name: name.to_owned(), body: None })
+            tx.ensure_job(&JobState::CreateGroup {
+                name: name.to_owned(),
+                body: None,
+            })
         })
     }
 }
@@ -58,10 +61,17 @@ impl Tx<'_> {
             };
         };
         let body: CreateGroup = stored(body, "create_group")?;
-        let group = self.find_stored_group(&body.group)?.ok_or(Error::Corrupt("group"))?;
+        let group = self
+            .find_stored_group(&body.group)?
+            .ok_or(Error::Corrupt("group"))?;
         let key = PrivateKey::from_seed(&group.leaf_seed);
         let isolation = group.isolation();
-        Ok(Next::Step(Step::Send(Outgoing::signed(body, key, group.domain, isolation))))
+        Ok(Next::Step(Step::Send(Outgoing::signed(
+            body,
+            key,
+            group.domain,
+            isolation,
+        ))))
     }
 
     pub(crate) fn answered_create_group(
@@ -78,7 +88,10 @@ impl Tx<'_> {
             }
             let body = Some(encode(&self.new_group(group, name)?));
             self.save_job_group(job.id, &group)?;
-            return Ok(Next::Goto(JobState::CreateGroup { name: name.to_owned(), body }));
+            return Ok(Next::Goto(JobState::CreateGroup {
+                name: name.to_owned(),
+                body,
+            }));
         };
         let CreateGroupReply {} = success(payload)?;
         let body: CreateGroup = stored(body, "create_group")?;
@@ -96,18 +109,26 @@ impl Tx<'_> {
         name: &str,
         reply: ErrorReply,
     ) -> Result<Next, Error> {
-        if let (ErrorCode::Exists, JobState::CreateGroup { body: Some(body), .. }) =
-            (reply.code, &job.state)
+        if let (
+            ErrorCode::Exists,
+            JobState::CreateGroup {
+                body: Some(body), ..
+            },
+        ) = (reply.code, &job.state)
         {
             self.forget_created_group(body)?;
-            return Ok(Next::Goto(JobState::CreateGroup { name: name.to_owned(), body: None }));
+            return Ok(Next::Goto(JobState::CreateGroup {
+                name: name.to_owned(),
+                body: None,
+            }));
         }
         Ok(Next::Over(Error::Refused(reply)))
     }
 
     pub(crate) fn forget_created_group(&self, body: &[u8]) -> Result<(), Error> {
         let body: CreateGroup = stored(body, "create_group")?;
-        self.mls_group(&body.group)?.delete(self.provider().storage())?;
+        self.mls_group(&body.group)?
+            .delete(self.provider().storage())?;
         for sql in [
             "DELETE FROM epochs WHERE grp = ?1",
             "DELETE FROM members WHERE grp = ?1",
@@ -140,8 +161,12 @@ impl Tx<'_> {
         let (state_key, wrap) =
             self.epoch_keys(|crypto, label| mls.export_secret(crypto, label, &[], 32))?;
         let identity_key = SymmetricKey(self.random()?);
-        let link_key =
-            WrappedLinkKey::seal(&leaf.link_key, &identity_key, self.random()?, &leaf.public_key);
+        let link_key = WrappedLinkKey::seal(
+            &leaf.link_key,
+            &identity_key,
+            self.random()?,
+            &leaf.public_key,
+        );
         let (ticket_id, ticket) = self.pop_ticket()?;
         let domain = account.user.domain;
         let group = StoredGroup {
@@ -174,7 +199,9 @@ impl Tx<'_> {
 
 /// An MLS structure as requests carry it.
 pub(super) fn serialized<const MAX: usize>(value: &impl Serialize) -> Result<Opaque<MAX>, Error> {
-    let bytes = value.tls_serialize_detached().map_err(|_| Error::Mls("encoding"))?;
+    let bytes = value
+        .tls_serialize_detached()
+        .map_err(|_| Error::Mls("encoding"))?;
     Opaque::new(bytes).map_err(|_| Error::TooLong)
 }
 

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use openmls::prelude::{
-    JoinBuilder, MlsGroup, MlsMessageBodyIn, MlsMessageIn, ProcessedWelcome,
-    RatchetTreeIn,
+    JoinBuilder, MlsGroup, MlsMessageBodyIn, MlsMessageIn, ProcessedWelcome, RatchetTreeIn,
 };
 use protocol::codec::{decode_exact, encode};
 use protocol::crypto::sealed::SymmetricKey;
@@ -49,23 +48,24 @@ impl Tx<'_> {
         Ok(())
     }
 
-    pub(crate) fn next_join_group(
-        &self,
-        join: i64,
-        body: Option<&Vec<u8>>,
-    ) -> Result<Next, Error> {
+    pub(crate) fn next_join_group(&self, join: i64, body: Option<&Vec<u8>>) -> Result<Next, Error> {
         let Some(body) = body else {
             let stored = self.join(join)?;
             return match self.peek(&stored)? {
-                Some(body) => {
-                    Ok(Next::Goto(JobState::JoinGroup { join, body: Some(encode(&body)) }))
-                }
+                Some(body) => Ok(Next::Goto(JobState::JoinGroup {
+                    join,
+                    body: Some(encode(&body)),
+                })),
                 None => self.give_up_join(join, None),
             };
         };
         let body: FetchWelcomeState = stored(body, "join")?;
         let domain = self.own_domain()?;
-        Ok(Next::Step(Step::Send(Outgoing::unsigned(&body, domain, Isolation::Anonymous))))
+        Ok(Next::Step(Step::Send(Outgoing::unsigned(
+            &body,
+            domain,
+            Isolation::Anonymous,
+        ))))
     }
 
     pub(crate) fn answered_join_group(
@@ -119,11 +119,13 @@ impl Tx<'_> {
                 .epoch_keys(|crypto, label| processed.export_secret(crypto, label, &[], 32))
                 .ok();
             let group = group.filter(|_| storable(epoch) == epoch && storable(epoch + 1) > epoch);
-            group.zip(keys).map(|(group, (state_key, _))| FetchWelcomeState {
-                group,
-                epoch: Epoch(epoch),
-                state_key,
-            })
+            group
+                .zip(keys)
+                .map(|(group, (state_key, _))| FetchWelcomeState {
+                    group,
+                    epoch: Epoch(epoch),
+                    state_key,
+                })
         });
         self.sql.execute_batch("ROLLBACK TO peek; RELEASE peek")?;
         match peeked {
@@ -133,7 +135,10 @@ impl Tx<'_> {
         }
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "an allow-list over OpenMLS's growing enum")]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an allow-list over OpenMLS's growing enum"
+    )]
     fn open_welcome(&self, join: &StoredJoin) -> Result<ProcessedWelcome, Reject> {
         let message: MlsMessageIn =
             decode_exact(&join.welcome).map_err(|_| Problem::WelcomeRefused)?;
@@ -159,10 +164,16 @@ impl Tx<'_> {
         let identity_key = wrap
             .open(&asked.group.0, &reply.identity_key.sealed)
             .ok()
-            .and_then(|key| Zeroizing::new(key).as_slice().try_into().ok().map(SymmetricKey))
+            .and_then(|key| {
+                Zeroizing::new(key)
+                    .as_slice()
+                    .try_into()
+                    .ok()
+                    .map(SymmetricKey)
+            })
             .ok_or(Problem::WelcomeRefused)?;
-        let tree: RatchetTreeIn = decode_exact(reply.ratchet_tree.as_slice())
-            .map_err(|_| Problem::WelcomeRefused)?;
+        let tree: RatchetTreeIn =
+            decode_exact(reply.ratchet_tree.as_slice()).map_err(|_| Problem::WelcomeRefused)?;
         let staged = JoinBuilder::new(&provider, processed)
             .with_ratchet_tree(tree)
             // Members stay members when their KeyPackage would have expired.
@@ -172,7 +183,9 @@ impl Tx<'_> {
         if staged.group_context().ciphersuite() != CIPHERSUITE {
             return Err(Problem::WelcomeRefused.into());
         }
-        let mls = staged.into_group(&provider).map_err(|_| Problem::WelcomeRefused)?;
+        let mls = staged
+            .into_group(&provider)
+            .map_err(|_| Problem::WelcomeRefused)?;
         let group = StoredGroup {
             id: asked.group,
             name: hex::group_hex(&asked.group).chars().take(8).collect(),
@@ -195,14 +208,24 @@ impl Tx<'_> {
         mls: &MlsGroup,
         reply: &FetchWelcomeStateReply,
     ) -> Result<(), Reject> {
-        let keys: BTreeMap<LeafIndex, _> =
-            reply.link_keys.iter().map(|entry| (entry.leaf, entry.key)).collect();
+        let keys: BTreeMap<LeafIndex, _> = reply
+            .link_keys
+            .iter()
+            .map(|entry| (entry.leaf, entry.key))
+            .collect();
         let changes = self.refresh_members(&group.id, mls, &group.identity_key, &keys)?;
         let verified = !changes.unverified;
-        self.tell(&Event::GroupJoined { group: group.hex(), members: changes.added, verified })?;
+        self.tell(&Event::GroupJoined {
+            group: group.hex(),
+            members: changes.added,
+            verified,
+        })?;
         if !verified {
             let group = Some(group.hex());
-            self.tell(&Event::Problem { group, problem: Problem::MemberUnverified })?;
+            self.tell(&Event::Problem {
+                group,
+                problem: Problem::MemberUnverified,
+            })?;
         }
         Ok(())
     }
@@ -240,7 +263,10 @@ impl Tx<'_> {
             self.execute("DELETE FROM parked WHERE ticket_id = ?1", [ticket.0])?;
         }
         let group = group.map(hex::group_hex);
-        self.tell(&Event::Problem { group, problem: Problem::WelcomeRefused })?;
+        self.tell(&Event::Problem {
+            group,
+            problem: Problem::WelcomeRefused,
+        })?;
         Ok(Next::Done(Outcome::Kept))
     }
 }

@@ -48,7 +48,14 @@ impl Tx<'_> {
             "INSERT INTO messages (grp, kind, tag, body, sent_at, state) VALUES (?1, ?2, ?3, ?4, ?5, 0)",
             (group.0, body.kind(), self.random::<16>()?, body.bytes(), storable(self.now.0)),
         )?;
-        self.add_job(&JobState::SendMessage { message, sent: None, behind: None }, Some(group))
+        self.add_job(
+            &JobState::SendMessage {
+                message,
+                sent: None,
+                behind: None,
+            },
+            Some(group),
+        )
     }
 
     pub(crate) fn next_send_message(
@@ -74,12 +81,17 @@ impl Tx<'_> {
         }
         let mut mls = self.mls_group(&id)?;
         match behind {
-            Some(epoch) if mls.epoch().as_u64() < epoch => {
-                Ok(Next::Step(Step::CatchUp { group: id, epoch: Epoch(epoch) }))
-            }
+            Some(epoch) if mls.epoch().as_u64() < epoch => Ok(Next::Step(Step::CatchUp {
+                group: id,
+                epoch: Epoch(epoch),
+            })),
             _ => {
                 let sent = Some(self.encrypt(&group, &mut mls, message)?);
-                Ok(Next::Goto(JobState::SendMessage { message, sent, behind: None }))
+                Ok(Next::Goto(JobState::SendMessage {
+                    message,
+                    sent,
+                    behind: None,
+                }))
             }
         }
     }
@@ -109,7 +121,9 @@ impl Tx<'_> {
             state_key: self.state_key(&group.id, epoch)?,
             message: serialized(&encrypted)?,
         };
-        Ok(SentMessage { body: encode(&body) })
+        Ok(SentMessage {
+            body: encode(&body),
+        })
     }
 
     pub(crate) fn answered_send_message(
@@ -120,7 +134,9 @@ impl Tx<'_> {
         payload: &[u8],
     ) -> Result<Next, Error> {
         let reply: SendMessageReply = success(payload)?;
-        let (Some(group), Some(_)) = (job.group, sent) else { return Err(Error::NotExpected) };
+        let (Some(group), Some(_)) = (job.group, sent) else {
+            return Err(Error::NotExpected);
+        };
         let number = reply.number.0;
         if storable(number) != number {
             return Err(Error::BadReply);
@@ -130,7 +146,11 @@ impl Tx<'_> {
             "UPDATE messages SET number = ?2, state = 1 WHERE id = ?1",
             (message, number),
         )?;
-        Ok(Next::Done(Outcome::MessageSent { group, number, message: MessageId(message) }))
+        Ok(Next::Done(Outcome::MessageSent {
+            group,
+            number,
+            message: MessageId(message),
+        }))
     }
 
     /// Another epoch: encrypt the stored text again, under the one that the server is in.
@@ -140,7 +160,9 @@ impl Tx<'_> {
         sent: Option<&SentMessage>,
         reply: ErrorReply,
     ) -> Result<Next, Error> {
-        let Some(sent) = sent else { return Err(Error::NotExpected) };
+        let Some(sent) = sent else {
+            return Err(Error::NotExpected);
+        };
         debug_assert!(job.group.is_some());
         if reply.code != ErrorCode::WrongEpoch {
             return Ok(Next::Over(Error::Refused(reply)));
@@ -150,19 +172,28 @@ impl Tx<'_> {
             return Ok(Next::Over(Error::Rewound));
         }
         let behind = Some(storable(reply.detail));
-        Ok(Next::Goto(JobState::SendMessage { message, sent: None, behind }))
+        Ok(Next::Goto(JobState::SendMessage {
+            message,
+            sent: None,
+            behind,
+        }))
     }
 
     /// A message that was refused for good stays in the history as such.
     pub(crate) fn fail_message(&self, message: i64) -> Result<(), Error> {
-        self.execute("UPDATE messages SET state = 2 WHERE id = ?1 AND state = 0", [message])?;
+        self.execute(
+            "UPDATE messages SET state = 2 WHERE id = ?1 AND state = 0",
+            [message],
+        )?;
         Ok(())
     }
 
     /// Whether a request that the server may have numbered is not answered yet: only a group's
     /// first job can have one.
     pub(crate) fn is_request_open(&self, group: &GroupId) -> Result<bool, Error> {
-        let Some(job) = self.first_job(group)? else { return Ok(false) };
+        let Some(job) = self.first_job(group)? else {
+            return Ok(false);
+        };
         Ok(match job.state {
             JobState::SendMessage { sent, .. } => sent.is_some(),
             JobState::CommitGroup(commit) => commit.sent.is_some() && commit.accepted.is_none(),

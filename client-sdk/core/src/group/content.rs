@@ -45,12 +45,20 @@ pub(crate) enum Body {
 
 impl Content {
     pub(crate) fn new(tag: [u8; 16], sent_at: u64, body: Body) -> Self {
-        Self { version: VERSION, tag, sent_at, body, extensions: Opaque::default() }
+        Self {
+            version: VERSION,
+            tag,
+            sent_at,
+            body,
+            extensions: Opaque::default(),
+        }
     }
 
     /// Decode what a member sent.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        decode_exact::<Self>(bytes).ok().filter(|content| content.version == VERSION)
+        decode_exact::<Self>(bytes)
+            .ok()
+            .filter(|content| content.version == VERSION)
     }
 }
 

@@ -99,8 +99,12 @@ impl Tx<'_> {
         }
         // Under the key of the epoch that our own commit leads to: it was accepted, though we
         // have not heard so yet. [SDK-COMMIT-2]
-        let Some((job, sent)) = self.unsettled_commit(&group.id)? else { return Ok(None) };
-        let Ok(event) = GroupEvent::open(&sent.next_state_key, sealed) else { return Ok(None) };
+        let Some((job, sent)) = self.unsettled_commit(&group.id)? else {
+            return Ok(None);
+        };
+        let Ok(event) = GroupEvent::open(&sent.next_state_key, sealed) else {
+            return Ok(None);
+        };
         let number = self.last_number(&group.id)?.unwrap_or(0).saturating_add(1);
         self.settle_commit(group, job, number)?;
         Ok(Some(event))
@@ -122,7 +126,10 @@ impl Tx<'_> {
         });
         if let Err(Reject::Problem(_, what)) = taken {
             let group = Some(hex::group_hex(group));
-            self.tell(&Event::Problem { group, problem: what })?;
+            self.tell(&Event::Problem {
+                group,
+                problem: what,
+            })?;
             return Ok(());
         }
         taken
@@ -131,17 +138,25 @@ impl Tx<'_> {
     /// Events count up without gaps; our own numbers are known from replies. A single number that
     /// is missing while a request of ours is under way is taken for that request's. [SDK-NUMBER-1]
     fn take_number(&self, group: &GroupId, number: u64) -> Result<(), Reject> {
-        let Some(last) = self.last_number(group)? else { return Ok(self.reach(group, number)?) };
+        let Some(last) = self.last_number(group)? else {
+            return Ok(self.reach(group, number)?);
+        };
         let taken = "SELECT count(*) FROM own_numbers WHERE grp = ?1 AND number = ?2";
         if number <= last || self.count(taken, (group.0, number))? > 0 {
-            return Err(Reject::Problem(Some(hex::group_hex(group)), Problem::EventRepeated));
+            return Err(Reject::Problem(
+                Some(hex::group_hex(group)),
+                Problem::EventRepeated,
+            ));
         }
         let ours = "SELECT count(*) FROM own_numbers WHERE grp = ?1 AND number < ?2";
         let ours = self.count(ours, (group.0, number))?;
         let missing = (number - last - 1).saturating_sub(ours);
         if missing > 0 && !(missing == 1 && self.is_request_open(group)?) {
             let group = Some(hex::group_hex(group));
-            self.tell(&Event::Problem { group, problem: Problem::EventGap })?;
+            self.tell(&Event::Problem {
+                group,
+                problem: Problem::EventGap,
+            })?;
         }
         Ok(self.reach(group, number)?)
     }
@@ -175,7 +190,15 @@ impl Tx<'_> {
         let fresh = self.execute(
             "INSERT OR IGNORE INTO messages (grp, kind, number, tag, sender, body, sent_at, state)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 3)",
-            (group.0, content.body.kind(), number, content.tag, sender_text, body, sent_at),
+            (
+                group.0,
+                content.body.kind(),
+                number,
+                content.tag,
+                sender_text,
+                body,
+                sent_at,
+            ),
         )?;
         if fresh == 0 {
             return Ok(());
@@ -194,7 +217,11 @@ impl Tx<'_> {
             },
             Body::GroupName(_) => {
                 let name = self.take_name(group, &text)?;
-                Event::GroupNamed { group: hex::group_hex(group), name, by: sender.clone() }
+                Event::GroupNamed {
+                    group: hex::group_hex(group),
+                    name,
+                    by: sender.clone(),
+                }
             }
         };
         Ok(self.tell(&event)?)
@@ -208,16 +235,14 @@ impl Tx<'_> {
             return Err(Problem::MessageRefused.into());
         }
         let name = self.free_name(name, group)?;
-        self.execute("UPDATE groups SET name = ?2 WHERE id = ?1", (group.0, &name))?;
+        self.execute(
+            "UPDATE groups SET name = ?2 WHERE id = ?1",
+            (group.0, &name),
+        )?;
         Ok(name)
     }
 
-    fn take_commit(
-        &self,
-        group: &GroupId,
-        number: u64,
-        event: &CommitEvent,
-    ) -> Result<(), Reject> {
+    fn take_commit(&self, group: &GroupId, number: u64, event: &CommitEvent) -> Result<(), Reject> {
         let stored = self.active_group(group)?;
         let mut mls = self.mls_group(group)?;
         let message = protocol_message(event.commit.as_slice(), WireFormat::PublicMessage)
@@ -232,7 +257,9 @@ impl Tx<'_> {
         let staged = match processed.into_content() {
             ProcessedMessageContent::StagedCommitMessage(staged) => *staged,
             ProcessedMessageContent::OwnPendingCommit => {
-                let (job, _) = self.unsettled_commit(group)?.ok_or(Problem::CommitRefused)?;
+                let (job, _) = self
+                    .unsettled_commit(group)?
+                    .ok_or(Problem::CommitRefused)?;
                 return Ok(self.settle_commit(&stored, job, number)?);
             }
             _ => return Err(Problem::CommitRefused.into()),
@@ -246,8 +273,11 @@ impl Tx<'_> {
             })?);
         }
         self.merge(&stored, &mut mls, staged, number)?;
-        let keys: BTreeMap<LeafIndex, _> =
-            event.link_keys.iter().map(|entry| (entry.leaf, entry.key)).collect();
+        let keys: BTreeMap<LeafIndex, _> = event
+            .link_keys
+            .iter()
+            .map(|entry| (entry.leaf, entry.key))
+            .collect();
         let changes = self.refresh_members(group, &mls, &stored.identity_key, &keys)?;
         self.forget_past(group, &mut mls)?;
         Ok(self.tell_changes(group, number, by, changes)?)
@@ -266,7 +296,8 @@ impl Tx<'_> {
             .export_secret(provider.crypto(), label::GROUP_STATE_KEY, &[], 32)
             .map_err(|_| Problem::CommitRefused)?;
         let epoch = Epoch(staged.epoch().as_u64());
-        mls.merge_staged_commit(&provider, staged).map_err(|_| Error::Mls("merge"))?;
+        mls.merge_staged_commit(&provider, staged)
+            .map_err(|_| Error::Mls("merge"))?;
         Ok(self.add_epoch(&group.id, epoch, &exported(key)?, number)?)
     }
 
@@ -277,19 +308,33 @@ impl Tx<'_> {
         by: Person,
         changes: Changes,
     ) -> Result<(), Error> {
-        let Changes { added, removed, unverified, identity_changed } = changes;
+        let Changes {
+            added,
+            removed,
+            unverified,
+            identity_changed,
+        } = changes;
         let group = hex::group_hex(group);
         let problems = [
             (unverified, Problem::MemberUnverified),
             (identity_changed, Problem::IdentityChanged),
         ];
         for (_, problem) in problems.into_iter().filter(|(is_there, _)| *is_there) {
-            self.tell(&Event::Problem { group: Some(group.clone()), problem })?;
+            self.tell(&Event::Problem {
+                group: Some(group.clone()),
+                problem,
+            })?;
         }
         self.tell(&if added.is_empty() && removed.is_empty() {
             Event::KeysUpdated { group, number, by }
         } else {
-            Event::MembersChanged { group, number, by, added, removed }
+            Event::MembersChanged {
+                group,
+                number,
+                by,
+                added,
+                removed,
+            }
         })
     }
 
@@ -299,10 +344,11 @@ impl Tx<'_> {
         message: ProtocolMessage,
         problem: Problem,
     ) -> Result<ProcessedMessage, Reject> {
-        mls.process_message(&self.provider(), message).map_err(|error| match error {
-            ProcessMessageError::StorageError(error) => Reject::Fail(error.into()),
-            _ => problem.into(),
-        })
+        mls.process_message(&self.provider(), message)
+            .map_err(|error| match error {
+                ProcessMessageError::StorageError(error) => Reject::Fail(error.into()),
+                _ => problem.into(),
+            })
     }
 }
 

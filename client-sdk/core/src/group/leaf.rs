@@ -2,7 +2,8 @@
 
 use openmls::prelude::{
     BasicCredential, Capabilities, Ciphersuite, CredentialType, CredentialWithKey, Extension,
-    ExtensionType, Extensions, LeafNode, Lifetime as MlsLifetime, ProtocolVersion, UnknownExtension,
+    ExtensionType, Extensions, LeafNode, Lifetime as MlsLifetime, ProtocolVersion,
+    UnknownExtension,
 };
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_traits::types::SignatureScheme;
@@ -68,7 +69,10 @@ pub(crate) fn capabilities() -> Capabilities {
     Capabilities::new(
         Some(&[ProtocolVersion::Mls10]),
         Some(&[CIPHERSUITE]),
-        Some(&[ExtensionType::Unknown(SEALED_IDENTITY_EXTENSION), ExtensionType::LastResort]),
+        Some(&[
+            ExtensionType::Unknown(SEALED_IDENTITY_EXTENSION),
+            ExtensionType::LastResort,
+        ]),
         Some(&[]),
         Some(&[CredentialType::Basic]),
     )
@@ -86,10 +90,16 @@ pub(crate) fn mls_lifetime(now: Timestamp) -> MlsLifetime {
 
 /// The signature key of a leaf, if it has the length of one.
 pub(crate) fn signature_key(leaf: &LeafNode) -> Option<PublicKey> {
-    leaf.signature_key().as_slice().try_into().ok().map(PublicKey)
+    leaf.signature_key()
+        .as_slice()
+        .try_into()
+        .ok()
+        .map(PublicKey)
 }
 
 /// What a leaf's extension holds, to compare and to open.
 pub(crate) fn sealed_identity(leaf: &LeafNode) -> Option<&[u8]> {
-    leaf.extensions().unknown(SEALED_IDENTITY_EXTENSION).map(|extension| extension.0.as_slice())
+    leaf.extensions()
+        .unknown(SEALED_IDENTITY_EXTENSION)
+        .map(|extension| extension.0.as_slice())
 }

@@ -107,7 +107,15 @@ impl Tx<'_> {
         let rows = self.rows(
             "SELECT leaf, signature_key, sealed FROM members WHERE grp = ?1 AND gone = 0",
             [group.0],
-            |row| Ok((row.get(0)?, Known { key: row.get(1)?, sealed: row.get(2)? })),
+            |row| {
+                Ok((
+                    row.get(0)?,
+                    Known {
+                        key: row.get(1)?,
+                        sealed: row.get(2)?,
+                    },
+                ))
+            },
         )?;
         Ok(rows.into_iter().collect())
     }
@@ -289,7 +297,9 @@ pub(crate) fn nobody() -> Person {
 }
 
 fn leaf_node(mls: &MlsGroup, leaf: LeafIndex) -> Result<&LeafNode, Error> {
-    mls.public_group().leaf(LeafNodeIndex::new(leaf.0)).ok_or(Error::Mls("leaf"))
+    mls.public_group()
+        .leaf(LeafNodeIndex::new(leaf.0))
+        .ok_or(Error::Mls("leaf"))
 }
 
 fn open_identity(

@@ -180,3 +180,6 @@ CREATE INDEX jobs_by_group ON jobs (grp, id);
 
 -- Upkeep that failed for good rests until then.
 CREATE TABLE resting (kind INTEGER NOT NULL, subject BLOB NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (kind, subject)) WITHOUT ROWID;
+
+-- What the shell wants to keep in the home.
+CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;

@@ -30,7 +30,12 @@ impl Tx<'_> {
             friendship_token_hash: queue.friendship_token.hash(),
         };
         let domain = self.own_domain()?;
-        Ok(Next::Step(Step::Send(Outgoing::signed(body, queue.key, domain, Isolation::Queue))))
+        Ok(Next::Step(Step::Send(Outgoing::signed(
+            body,
+            queue.key,
+            domain,
+            Isolation::Queue,
+        ))))
     }
 
     pub(crate) fn answered_create_queue(&self, payload: &[u8]) -> Result<Next, Error> {
@@ -62,7 +67,9 @@ impl Tx<'_> {
 
     /// Where the ratchet starts: what is stored until the first entry has come.
     fn ratchet_seed(&self) -> Result<SymmetricKey, Error> {
-        let bytes = self.row("SELECT ratchet FROM queue", [], |row| row.get::<_, [u8; 32]>(0))?;
+        let bytes = self.row("SELECT ratchet FROM queue", [], |row| {
+            row.get::<_, [u8; 32]>(0)
+        })?;
         bytes.map(SymmetricKey).ok_or(Error::Corrupt("ratchet"))
     }
 }

@@ -43,10 +43,20 @@ impl Core {
     /// The home's fault.
     pub fn listen(&self) -> Result<Option<Outgoing>, Error> {
         self.view(|tx| {
-            let Some(queue) = tx.created_queue()? else { return Ok(None) };
-            let body = Listen { queue: queue.id(), from: queue.next };
+            let Some(queue) = tx.created_queue()? else {
+                return Ok(None);
+            };
+            let body = Listen {
+                queue: queue.id(),
+                from: queue.next,
+            };
             let domain = tx.own_domain()?;
-            Ok(Some(Outgoing::signed(body, queue.key, domain, Isolation::Queue)))
+            Ok(Some(Outgoing::signed(
+                body,
+                queue.key,
+                domain,
+                Isolation::Queue,
+            )))
         })
     }
 
@@ -67,7 +77,9 @@ impl Core {
         if reply.next < next {
             return self.tell_rewound();
         }
-        self.transact(Timestamp(0), |tx| tx.save_packages_left(reply.key_packages_left))
+        self.transact(Timestamp(0), |tx| {
+            tx.save_packages_left(reply.key_packages_left)
+        })
     }
 
     /// Any later frame of the stream. All that it causes is one transaction: if it fails, nothing
@@ -80,7 +92,10 @@ impl Core {
         let event: ListenEvent = decode_exact(payload).map_err(|_| Error::BadReply)?;
         match event {
             ListenEvent::Entries(entries) => self.receive_entries(&entries.entries, now),
-            ListenEvent::CaughtUp(_) => Ok(Received { caught_up: true, ..Received::default() }),
+            ListenEvent::CaughtUp(_) => Ok(Received {
+                caught_up: true,
+                ..Received::default()
+            }),
             ListenEvent::KeyPackagesLow(left) => {
                 self.transact(now, |tx| tx.save_packages_left(left))?;
                 Ok(Received::default())
@@ -105,13 +120,20 @@ impl Core {
             }
             tx.save_position(&queue)?;
             let ack = Some(encode(&Ack { next: queue.next }));
-            Ok(Received { events: tx.events_after(before)?, ack, ..Received::default() })
+            Ok(Received {
+                events: tx.events_after(before)?,
+                ack,
+                ..Received::default()
+            })
         })
     }
 
     fn tell_rewound(&mut self) -> Result<(), Error> {
         self.transact(Timestamp(0), |tx| {
-            tx.tell(&Event::Problem { group: None, problem: Problem::ServerRewound })
+            tx.tell(&Event::Problem {
+                group: None,
+                problem: Problem::ServerRewound,
+            })
         })?;
         Err(Error::Rewound)
     }
@@ -124,7 +146,11 @@ impl Tx<'_> {
     }
 
     /// Take one entry: what came before is skipped, what is missing is told. [QS-ENTRY-1]
-    fn receive_entry(&self, queue: &mut StoredQueue, numbered: &NumberedEntry) -> Result<(), Error> {
+    fn receive_entry(
+        &self,
+        queue: &mut StoredQueue,
+        numbered: &NumberedEntry,
+    ) -> Result<(), Error> {
         let seq = numbered.seq;
         if seq < queue.next {
             return Ok(());
@@ -167,19 +193,28 @@ impl Tx<'_> {
     }
 
     fn tell_problem(&self, problem: Problem) -> Result<(), Error> {
-        self.tell(&Event::Problem { group: None, problem })
+        self.tell(&Event::Problem {
+            group: None,
+            problem,
+        })
     }
 
     fn last_event(&self) -> Result<i64, Error> {
-        let last = self.row("SELECT max(id) FROM events", [], |row| row.get::<_, Option<i64>>(0))?;
+        let last = self.row("SELECT max(id) FROM events", [], |row| {
+            row.get::<_, Option<i64>>(0)
+        })?;
         Ok(last.flatten().unwrap_or(0))
     }
 
     fn events_after(&self, id: i64) -> Result<Vec<StoredEvent>, Error> {
-        let rows = self.rows("SELECT id, event FROM events WHERE id > ?1 ORDER BY id", [id], |row| {
-            Ok((row.get(0)?, row.get::<_, String>(1)?))
-        })?;
-        rows.iter().map(|(id, text)| crate::history::event(*id, text)).collect()
+        let rows = self.rows(
+            "SELECT id, event FROM events WHERE id > ?1 ORDER BY id",
+            [id],
+            |row| Ok((row.get(0)?, row.get::<_, String>(1)?)),
+        )?;
+        rows.iter()
+            .map(|(id, text)| crate::history::event(*id, text))
+            .collect()
     }
 }
 
@@ -193,7 +228,10 @@ fn open(queue: &mut StoredQueue, seq: Seq, entry: &Entry) -> Option<(TicketId, V
         }
         Entry::Refresh(sealed) => {
             let place = seq.0.to_be_bytes();
-            let opened = queue.open_key.open(label::RATCHET_REFRESH_SEALED, &place, sealed).ok()?;
+            let opened = queue
+                .open_key
+                .open(label::RATCHET_REFRESH_SEALED, &place, sealed)
+                .ok()?;
             let randomness: [u8; 32] = opened.as_slice().try_into().ok()?;
             queue.ratchet.refresh(&Zeroizing::new(randomness));
             None

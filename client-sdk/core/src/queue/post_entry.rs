@@ -28,7 +28,10 @@ impl Core {
     ) -> Result<JobId, Error> {
         self.transact(now, |tx| {
             tx.open_incoming(request.0)?;
-            tx.ensure_job(&JobState::AcceptConnection { request: request.0, body: None })
+            tx.ensure_job(&JobState::AcceptConnection {
+                request: request.0,
+                body: None,
+            })
         })
     }
 
@@ -75,7 +78,9 @@ impl Tx<'_> {
         let asked = self.open_incoming(request)?;
         let contact = self.save_contact(&asked.contact, None)?;
         self.close_incoming(request)?;
-        Ok(Next::Done(Outcome::ConnectionAccepted { contact: ContactId(contact) }))
+        Ok(Next::Done(Outcome::ConnectionAccepted {
+            contact: ContactId(contact),
+        }))
     }
 
     fn acceptance(
@@ -88,7 +93,9 @@ impl Tx<'_> {
         let contact = self.own_contact(&account, ticket)?;
         let acceptance = ConnectionAcceptance::new(contact, asked.reply_id, &account.key);
         let (nonce, reply_id) = (self.random()?, asked.reply_id);
-        let sealed = asked.reply_key.seal(nonce, &reply_id.0, &encode(&acceptance));
+        let sealed = asked
+            .reply_key
+            .seal(nonce, &reply_id.0, &encode(&acceptance));
         let sealed = Opaque::new(sealed).map_err(|_| Error::TooLong)?;
         let payload = Payload::ConnectionAcceptance(SealedAcceptance { reply_id, sealed });
         Ok(PostEntry {
@@ -112,7 +119,10 @@ impl Tx<'_> {
 
     /// The row stays, so that the same request is not taken for a fresh one; its content goes.
     fn close_incoming(&self, id: i64) -> Result<(), Error> {
-        self.execute("UPDATE incoming_requests SET closed = 1, request = x'' WHERE id = ?1", [id])?;
+        self.execute(
+            "UPDATE incoming_requests SET closed = 1, request = x'' WHERE id = ?1",
+            [id],
+        )?;
         Ok(())
     }
 }

@@ -9,9 +9,7 @@ use tls_codec::Serialize;
 use crate::account::Registered;
 use crate::drive::{Next, success};
 use crate::error::Error;
-use crate::group::leaf::{
-    CIPHERSUITE, capabilities, mls_lifetime, package_lifetime, signer,
-};
+use crate::group::leaf::{CIPHERSUITE, capabilities, mls_lifetime, package_lifetime, signer};
 use crate::job::{Outcome, Step};
 use crate::outgoing::{Isolation, Outgoing};
 use crate::queue::StoredQueue;
@@ -39,14 +37,23 @@ impl Tx<'_> {
         if let Some(wait) = self.wait_for_tickets(self.stock.key_packages as u64 + 1)? {
             return Ok(wait);
         }
-        let (queue, account) = (self.created_queue()?.ok_or(Error::NotExpected)?, self.registered()?);
+        let (queue, account) = (
+            self.created_queue()?.ok_or(Error::NotExpected)?,
+            self.registered()?,
+        );
         let mut packages = Vec::with_capacity(self.stock.key_packages);
         for _ in 0..self.stock.key_packages {
             packages.push(self.key_package(&account, &queue, Use::Once)?);
         }
         let last_resort = self.key_package(&account, &queue, Use::LastResort)?;
-        let body = encode(&PublishKeyPackages { queue: queue.id(), packages, last_resort });
-        Ok(Next::Goto(JobState::PublishKeyPackages { body: Some(body) }))
+        let body = encode(&PublishKeyPackages {
+            queue: queue.id(),
+            packages,
+            last_resort,
+        });
+        Ok(Next::Goto(JobState::PublishKeyPackages {
+            body: Some(body),
+        }))
     }
 
     pub(crate) fn answered_publish_key_packages(
@@ -84,7 +91,9 @@ impl Tx<'_> {
         let reference = bundle.key_package().hash_ref(provider.crypto());
         let reference = reference.map_err(|_| Error::Mls("KeyPackage reference"))?;
         let message = MlsMessageOut::from(bundle.into_key_package());
-        let bytes = message.tls_serialize_detached().map_err(|_| Error::Mls("KeyPackage"))?;
+        let bytes = message
+            .tls_serialize_detached()
+            .map_err(|_| Error::Mls("KeyPackage"))?;
         let (ticket_id, ticket) = self.pop_ticket()?;
         let expires = package_lifetime(self.now).not_after.0;
         self.execute(

@@ -27,7 +27,10 @@ pub(crate) struct OpenedKeyPackage {
 impl Tx<'_> {
     pub(crate) fn take_key_package(contact: &StoredContact) -> Outgoing {
         let token = contact.friendship_token.clone();
-        let body = TakeKeyPackage { ticket: contact.ticket.ticket, token };
+        let body = TakeKeyPackage {
+            ticket: contact.ticket.ticket,
+            token,
+        };
         Outgoing::unsigned(&body, contact.ticket.domain.clone(), Isolation::Anonymous)
     }
 
@@ -41,7 +44,10 @@ impl Tx<'_> {
         if self.open_key_package(contact, &reply.package)?.is_none() {
             return Ok(None);
         }
-        Ok(Some(Taken { contact: contact.id, package: encode(&reply.package) }))
+        Ok(Some(Taken {
+            contact: contact.id,
+            package: encode(&reply.package),
+        }))
     }
 
     /// Check the KeyPackage, and that the identity inside opens with the contact's friendship key
@@ -51,7 +57,9 @@ impl Tx<'_> {
         contact: &StoredContact,
         published: &PublishedKeyPackage,
     ) -> Result<Option<OpenedKeyPackage>, Error> {
-        let Some(key_package) = self.valid_key_package(published) else { return Ok(None) };
+        let Some(key_package) = self.valid_key_package(published) else {
+            return Ok(None);
+        };
         let leaf = key_package.leaf_node();
         let (Some(key), Some(sealed)) = (signature_key(leaf), sealed_identity(leaf)) else {
             return Ok(None);
@@ -60,19 +68,34 @@ impl Tx<'_> {
             return Ok(None);
         };
         let sealed = decode_exact::<SealedIdentity>(sealed);
-        let identity = sealed.ok().and_then(|sealed| Identity::open(&sealed, &link_key, &key).ok());
-        let Some(identity) = identity else { return Ok(None) };
+        let identity = sealed
+            .ok()
+            .and_then(|sealed| Identity::open(&sealed, &link_key, &key).ok());
+        let Some(identity) = identity else {
+            return Ok(None);
+        };
         let tbs = &identity.credential.request.tbs;
-        let Some(issuer) = self.issuer(&tbs.user.domain, tbs.issuer)? else { return Ok(None) };
-        let is_theirs = identity.verify(&key, &issuer, self.now).is_ok_and(|client| {
-            *client.user() == contact.user
-                && client.client() == contact.client
-                && client.public_key() == contact.client_key
-        });
-        Ok(is_theirs.then_some(OpenedKeyPackage { key_package, leaf: key, link_key }))
+        let Some(issuer) = self.issuer(&tbs.user.domain, tbs.issuer)? else {
+            return Ok(None);
+        };
+        let is_theirs = identity
+            .verify(&key, &issuer, self.now)
+            .is_ok_and(|client| {
+                *client.user() == contact.user
+                    && client.client() == contact.client
+                    && client.public_key() == contact.client_key
+            });
+        Ok(is_theirs.then_some(OpenedKeyPackage {
+            key_package,
+            leaf: key,
+            link_key,
+        }))
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "an allow-list over OpenMLS's growing enum")]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an allow-list over OpenMLS's growing enum"
+    )]
     fn valid_key_package(&self, published: &PublishedKeyPackage) -> Option<KeyPackage> {
         let message: MlsMessageIn = decode_exact(published.key_package.as_slice()).ok()?;
         let received = match message.extract() {
@@ -80,7 +103,9 @@ impl Tx<'_> {
             _ => return None,
         };
         let provider = self.provider();
-        let valid = received.validate(provider.crypto(), ProtocolVersion::Mls10).ok()?;
+        let valid = received
+            .validate(provider.crypto(), ProtocolVersion::Mls10)
+            .ok()?;
         (valid.ciphersuite() == CIPHERSUITE).then_some(valid)
     }
 }

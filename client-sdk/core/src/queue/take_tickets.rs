@@ -13,11 +13,21 @@ use crate::tx::Tx;
 impl Tx<'_> {
     pub(crate) fn next_take_tickets(&self) -> Result<Next, Error> {
         let Some(queue) = self.created_queue()? else {
-            return Ok(Next::Step(Step::Wait(self.ensure_job(&JobState::CreateQueue)?)));
+            return Ok(Next::Step(Step::Wait(
+                self.ensure_job(&JobState::CreateQueue)?,
+            )));
         };
-        let body = TakeTickets { queue: queue.id(), count: TICKETS_MAX };
+        let body = TakeTickets {
+            queue: queue.id(),
+            count: TICKETS_MAX,
+        };
         let domain = self.own_domain()?;
-        Ok(Next::Step(Step::Send(Outgoing::signed(body, queue.key, domain, Isolation::Queue))))
+        Ok(Next::Step(Step::Send(Outgoing::signed(
+            body,
+            queue.key,
+            domain,
+            Isolation::Queue,
+        ))))
     }
 
     pub(crate) fn answered_take_tickets(&self, payload: &[u8]) -> Result<Next, Error> {
@@ -27,7 +37,10 @@ impl Tx<'_> {
             return Err(Error::BadReply);
         }
         for (id, ticket) in reply.ids.iter().zip(&reply.tickets) {
-            self.execute("INSERT OR IGNORE INTO tickets VALUES (?1, ?2)", (id.0, ticket.0))?;
+            self.execute(
+                "INSERT OR IGNORE INTO tickets VALUES (?1, ?2)",
+                (id.0, ticket.0),
+            )?;
         }
         Ok(Next::Done(Outcome::Kept))
     }

@@ -1,0 +1,6 @@
+//! Stories with several clients and the real services.
+
+mod conversation;
+mod crash;
+mod distrust;
+mod race;

@@ -2,6 +2,9 @@
 
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
 
+use crate::codec::encode;
+use crate::crypto::label;
+use crate::crypto::sealed::hash;
 use crate::crypto::signature::PublicKey;
 use crate::crypto::work::Work;
 use crate::id::UsernameHash;
@@ -21,6 +24,15 @@ pub struct ClaimUsername {
     pub username: UsernameHash,
     /// The name's key; nothing links it to an account.
     pub public_key: PublicKey,
+}
+
+impl ClaimUsername {
+    /// What the work is for: this name under this key and no other. [AUTH-WORK-3]
+    #[must_use]
+    pub fn work_purpose(&self) -> [u8; 32] {
+        let content = [encode(&self.username), encode(&self.public_key)].concat();
+        hash(label::FINGERPRINT, &content)
+    }
 }
 
 /// The name is the key's.

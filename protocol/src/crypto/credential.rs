@@ -336,6 +336,12 @@ impl ClientCredentialRequest {
         Ok(())
     }
 
+    /// What the work of a registration is for: this very request. [AUTH-WORK-3]
+    #[must_use]
+    pub fn work_purpose(&self) -> [u8; 32] {
+        hash(label::FINGERPRINT, &encode(self))
+    }
+
     /// Sign it, after [`Self::check`] has passed.
     #[must_use]
     pub fn sign(self, intermediate_key: &PrivateKey) -> ClientCredential {

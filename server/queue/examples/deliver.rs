@@ -1,8 +1,9 @@
-//! What a delivery costs: `cargo run --release -p queue --example deliver [-- RECIPIENTS]`.
+//! What a delivery costs: `cargo run --release -p queue --example deliver [-- RECIPIENTS [SIZE]..]`.
 //!
 //! Creates queues in a RocksDB store in a temporary directory, with fsync, delivers parcels to
 //! groups of several sizes from one thread, and drains the queues. Prints CPU time of the whole
-//! process, user and system, and wall time. RECIPIENTS is the number of deliveries per group size.
+//! process, user and system, and wall time. RECIPIENTS is the number of deliveries per group size,
+//! a multiple of 1,000.
 
 #![expect(clippy::print_stdout, reason = "it prints figures")]
 #![expect(clippy::disallowed_methods, reason = "it measures time")]
@@ -21,8 +22,12 @@ use protocol::id::{LinkId, QueueId, Seq};
 use protocol::queue::{CreateQueue, Listen, TakeTickets};
 use protocol::time::Timestamp;
 use queue::{Keys, Parcel, Policy, Queue};
-use store::{Entropy, StorageKey, Store};
+use store::{Backend, Entropy, MemoryBackend, StorageKey, Store};
 use store_rocksdb::{RocksBackend, RocksOptions};
+
+/// The node's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const QUEUES: u64 = 1_000;
 /// A short message, as the delivery service hands it over.
@@ -209,23 +214,44 @@ impl Bench {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let recipients: u64 = match std::env::args().nth(1) {
-        Some(count) => count.parse()?,
-        None => 200_000,
-    };
+    let mut arguments = std::env::args().skip(1);
+    let recipients: u64 = arguments
+        .next()
+        .map_or(Ok(200_000), |count| count.parse())?;
+    let mut sizes = arguments
+        .map(|size| size.parse())
+        .collect::<Result<Vec<_>, _>>()?;
+    if sizes.is_empty() {
+        sizes = vec![10, 100, 1_000];
+    }
     let directory = tempfile::tempdir()?;
     let backend = RocksBackend::open(directory.path(), queue::SPACES, RocksOptions::default())?;
+    println!("RocksDB, with fsync");
+    measure(Arc::new(backend), recipients, &sizes)?;
+    println!("in memory: what is left without the database");
+    measure(
+        Arc::new(MemoryBackend::new()),
+        recipients.min(100_000),
+        &[1_000],
+    )
+}
+
+fn measure(
+    backend: Arc<dyn Backend>,
+    recipients: u64,
+    sizes: &[usize],
+) -> Result<(), Box<dyn Error>> {
     let nonces = Arc::new(Fast(AtomicU64::new(1 << 32)));
-    let store = Store::new(Arc::new(backend), &StorageKey::from_bytes([3; 32]), nonces);
+    let store = Store::new(backend, &StorageKey::from_bytes([3; 32]), nonces);
     let mark = Mark::now()?;
     let bench = Bench::new(store)?;
     mark.report("create", QUEUES)?;
     let mark = Mark::now()?;
     bench.deliver(1_000, 0..1)?;
     mark.report("first item of each queue", QUEUES)?;
-    for size in [10, 100, 1_000] {
+    for size in sizes {
         let mark = Mark::now()?;
-        let count = bench.deliver(size, 1..1 + recipients / QUEUES)?;
+        let count = bench.deliver(*size, 1..1 + recipients / QUEUES)?;
         mark.report(&format!("deliver to groups of {size}"), count)?;
     }
     let mark = Mark::now()?;
@@ -233,6 +259,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     mark.report("drain", count)?;
     let mark = Mark::now()?;
     let count = bench.drain(true)?;
-    mark.report("drain and acknowledge", count)?;
-    Ok(())
+    mark.report("drain and acknowledge", count)
 }

@@ -54,6 +54,12 @@ pub struct Delivered {
     pub gone: usize,
 }
 
+/// A queue on a parcel's way, with the tickets that lead there.
+struct Stop<'a, 'w> {
+    queue: QueueId,
+    ways: &'w [Way<'a>],
+}
+
 /// A ticket of a parcel, opened.
 struct Opened<'a> {
     queue: QueueId,
@@ -86,11 +92,11 @@ impl Queue {
         };
         let queues = (BYTES_MAX / load.bytes()).clamp(1, QUEUES_MAX);
         for batch in items.chunks(queues) {
-            let results = self.store.transact_each(batch, |tx, (_, ways)| {
-                append(tx, &self.policy, &load, ways, entropy)
+            let results = self.store.transact_each(batch, |tx, stop| {
+                append(tx, &self.policy, &load, stop.ways, entropy)
             });
-            for ((_, _, (queue, ways)), result) in batch.iter().zip(results) {
-                delivered.count(*queue, ways, result)?;
+            for ((_, _, stop), result) in batch.iter().zip(results) {
+                delivered.count(stop, result)?;
             }
         }
         Ok(delivered)
@@ -113,7 +119,7 @@ impl Queue {
         opened: &[Opened<'a>],
         mut ways: &'w [Way<'a>],
         entropy: &dyn Entropy,
-    ) -> Vec<(Partition, OpId, (QueueId, &'w [Way<'a>]))> {
+    ) -> Vec<(Partition, OpId, Stop<'a, 'w>)> {
         let mut ids = vec![0; 16 * opened.len()];
         entropy.fill(&mut ids);
         let (ids, _) = ids.as_chunks();
@@ -131,7 +137,7 @@ impl Queue {
             items.push((
                 self.store.partition(SPACE, &queue.0),
                 OpId(*id),
-                (queue, own),
+                Stop { queue, ways: own },
             ));
             ways = rest;
         }
@@ -140,23 +146,18 @@ impl Queue {
 }
 
 impl Delivered {
-    fn count(
-        &mut self,
-        queue: QueueId,
-        ways: &[Way<'_>],
-        result: Result<Outcome, Error>,
-    ) -> Result<(), Error> {
+    fn count(&mut self, stop: &Stop<'_, '_>, result: Result<Outcome, Error>) -> Result<(), Error> {
         match result {
-            Ok(Outcome::Gone) => self.gone += ways.len(),
+            Ok(Outcome::Gone) => self.gone += stop.ways.len(),
             Ok(Outcome::Present { refused }) => {
                 // Also if it was there already: the first wake may have been lost.
-                if refused.len() < ways.len() {
-                    self.wake.push(queue);
+                if refused.len() < stop.ways.len() {
+                    self.wake.push(stop.queue);
                 }
                 self.refused.extend(refused);
             }
             Err(Error::Store(StoreError::Conflict | StoreError::Corrupt { .. })) => {
-                self.refused.extend(ways.iter().map(|way| *way.ticket));
+                self.refused.extend(stop.ways.iter().map(|way| *way.ticket));
             }
             Err(error) => return Err(error),
         }
@@ -310,15 +311,18 @@ mod tests {
     #[test]
     fn a_queue_full_of_bytes_refuses_and_an_empty_one_takes_any_length() {
         let world = World::with(Policy {
-            bytes_max: 2_000,
+            bytes_max: 3_000,
             ..POLICY
         });
         let (person, ticket, _) = world.person(1);
+        let (other, _) = world.ticket(&person);
+        assert_eq!(world.deliver(1, &[ticket], &[1; 100_000]).refused, []);
         assert_eq!(
-            world.deliver(1, &[ticket], &[1; 100_000]).refused,
-            [ticket],
-            "a refresh waits"
+            world.deliver(2, &[ticket, other], &[1; 10]).refused,
+            [ticket, other]
         );
+        world.listen(&person, 2).unwrap();
+        assert_eq!(world.deliver(2, &[ticket, other], &[1; 10]).refused, []);
     }
 
     /// [QS-SHARE-1]

@@ -23,6 +23,15 @@ pub(crate) struct Counters {
     pub(crate) bytes: AtomicU64,
 }
 
+/// Ends the process when it is dropped. Panicking has told the reason by then.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        std::process::abort();
+    }
+}
+
 impl Shared {
     pub(crate) fn new(database: Database, recent: Recent) -> Self {
         Self {
@@ -49,8 +58,16 @@ impl Shared {
         self.staged.notify_one();
     }
 
-    /// Write until closed.
+    /// Write until closed. Should this panic, nobody would answer those who wait, and what is
+    /// sequenced would be read for ever and never be written: the process ends instead, and the next
+    /// one finds what is durable.
     pub(crate) fn run(&self) {
+        let abort = AbortOnPanic;
+        self.write_until_closed();
+        std::mem::forget(abort);
+    }
+
+    fn write_until_closed(&self) {
         loop {
             let mut sequencer = self.lock();
             while sequencer.is_idle() {

@@ -187,7 +187,7 @@ impl Drop for RocksBackend {
     fn drop(&mut self) {
         self.shared.close();
         if let Some(committer) = self.committer.take() {
-            // A committer that panicked has answered nobody, and nobody is left to be answered.
+            // A committer that panics ends the process.
             drop(committer.join());
         }
         self.shared.database.flush();

@@ -65,14 +65,10 @@ impl Recent {
         Some(View { head, found })
     }
 
+    /// Remember the head of a partition nothing is known of.
     pub(crate) fn learn_head(&mut self, partition: &Partition, head: Head) {
-        match self.known(partition) {
-            Some(known) => known.head = head,
-            None => {
-                let rows = Vec::new();
-                self.insert(*partition, Known { head, rows });
-            }
-        }
+        let rows = Vec::new();
+        self.insert(*partition, Known { head, rows });
     }
 
     /// Remember what was found in the sequenced state of a partition.
@@ -88,8 +84,9 @@ impl Recent {
 
     /// A commit was sequenced.
     pub(crate) fn apply(&mut self, partition: &Partition, head: Head, changes: &Changes) {
-        self.learn_head(partition, head);
-        self.change(partition, |known| known.apply(changes));
+        if !self.change(partition, |known| known.apply(head, changes)) {
+            self.learn_head(partition, head);
+        }
     }
 
     pub(crate) fn clear(&mut self) {
@@ -122,14 +119,16 @@ impl Recent {
         self.young.insert(partition, known);
     }
 
-    fn change(&mut self, partition: &Partition, change: impl FnOnce(&mut Known)) {
+    /// Change what is known of a partition, if anything is.
+    fn change(&mut self, partition: &Partition, change: impl FnOnce(&mut Known)) -> bool {
         let Some(known) = self.known(partition) else {
-            return;
+            return false;
         };
         let before = known.bytes();
         change(known);
         let after = known.bytes();
         self.bytes = (self.bytes + after).saturating_sub(before);
+        true
     }
 }
 
@@ -149,7 +148,8 @@ impl Known {
         self.rows.push((key.clone(), value.cloned()));
     }
 
-    fn apply(&mut self, changes: &Changes) {
+    fn apply(&mut self, head: Head, changes: &Changes) {
+        self.head = head;
         self.rows.retain_mut(|(key, known)| {
             match changes.get(key) {
                 Some(Some(value)) if value.len() > VALUE_BYTES_MAX => return false,

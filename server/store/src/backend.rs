@@ -97,12 +97,14 @@ impl RowKey {
 
     /// The id of its table.
     #[must_use]
+    #[inline]
     pub fn table(&self) -> u8 {
         self.0.first().copied().unwrap_or_default()
     }
 
     /// The key within table and partition.
     #[must_use]
+    #[inline]
     pub fn suffix(&self) -> &[u8] {
         self.0.get(Self::PREFIX_BYTES..).unwrap_or_default()
     }
@@ -113,6 +115,7 @@ impl RowKey {
 }
 
 impl AsRef<[u8]> for RowKey {
+    #[inline]
     fn as_ref(&self) -> &[u8] {
         &self.0
     }

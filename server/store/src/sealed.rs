@@ -37,6 +37,9 @@ const FORMAT: u8 = 1;
 /// How much longer a sealed value is than the value.
 pub(crate) const SEAL_BYTES: usize = 1 + NONCE_LEN + 16;
 
+/// How many keys of opened rows a transaction remembers; each takes about 600 bytes.
+const OPENED_MAX: usize = 8;
+
 /// The operator's storage key. Whoever has it and the database can read what the server can.
 pub struct StorageKey(Zeroizing<[u8; 32]>);
 
@@ -144,7 +147,13 @@ impl Keys {
 
 impl TableKeys {
     /// The value as stored in the row.
-    pub(crate) fn seal(&self, row: &RowKey, nonce: [u8; NONCE_LEN], value: &[u8]) -> Vec<u8> {
+    fn seal(
+        &self,
+        key: &LessSafeKey,
+        row: &RowKey,
+        nonce: [u8; NONCE_LEN],
+        value: &[u8],
+    ) -> Vec<u8> {
         let mut out = Vec::with_capacity(value.len() + SEAL_BYTES);
         out.push(FORMAT);
         out.extend_from_slice(&nonce);
@@ -155,8 +164,7 @@ impl TableKeys {
             clippy::expect_used,
             reason = "AES-GCM takes values a million times longer"
         )]
-        let tag = self
-            .row_key(row)
+        let tag = key
             .seal_in_place_separate_tag(nonce, self.aad(row), body)
             .expect("limits keep values short");
         out.extend_from_slice(tag.as_ref());
@@ -164,7 +172,12 @@ impl TableKeys {
     }
 
     /// The value of a row as stored, or `Corrupt`.
-    pub(crate) fn open(&self, row: &RowKey, mut stored: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+    fn open(
+        &self,
+        key: &LessSafeKey,
+        row: &RowKey,
+        mut stored: Vec<u8>,
+    ) -> Result<Vec<u8>, StoreError> {
         let corrupt = || StoreError::Corrupt { table: self.name };
         let (format, sealed) = stored.split_first_mut().ok_or_else(corrupt)?;
         let (nonce, body) = sealed.split_first_chunk_mut().ok_or_else(corrupt)?;
@@ -172,11 +185,16 @@ impl TableKeys {
             return Err(corrupt());
         }
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let opened = self.row_key(row).open_in_place(nonce, self.aad(row), body);
+        let opened = key.open_in_place(nonce, self.aad(row), body);
         let length = opened.map_err(|_| corrupt())?.len();
         stored.drain(..1 + NONCE_LEN);
         stored.truncate(length);
         Ok(stored)
+    }
+
+    /// The value of a row that will not be sealed again soon.
+    pub(crate) fn open_once(&self, row: &RowKey, stored: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        self.open(&self.row_key(row), row, stored)
     }
 
     fn row_key(&self, row: &RowKey) -> LessSafeKey {
@@ -194,6 +212,49 @@ impl TableKeys {
         aad.extend_from_slice(self.name.as_bytes());
         aad.extend_from_slice(row.as_ref());
         Aad::from(aad)
+    }
+}
+
+/// The keys of rows a transaction has opened: most of them it seals again.
+#[derive(Default)]
+pub(crate) struct Opened(Vec<(RowKey, LessSafeKey)>);
+
+impl Opened {
+    /// Seal a row, under the key it was opened with if it was.
+    pub(crate) fn seal(
+        &self,
+        keys: &TableKeys,
+        row: &RowKey,
+        nonce: [u8; NONCE_LEN],
+        value: &[u8],
+    ) -> Vec<u8> {
+        match self.key(row) {
+            Some(key) => keys.seal(key, row, nonce, value),
+            None => keys.seal(&keys.row_key(row), row, nonce, value),
+        }
+    }
+
+    /// Open a row, and remember its key.
+    pub(crate) fn open(
+        &mut self,
+        keys: &TableKeys,
+        row: RowKey,
+        stored: Vec<u8>,
+    ) -> Result<Vec<u8>, StoreError> {
+        if let Some(key) = self.key(&row) {
+            return keys.open(key, &row, stored);
+        }
+        let key = keys.row_key(&row);
+        let opened = keys.open(&key, &row, stored);
+        if self.0.len() < OPENED_MAX {
+            self.0.push((row, key));
+        }
+        opened
+    }
+
+    fn key(&self, row: &RowKey) -> Option<&LessSafeKey> {
+        let (_, key) = self.0.iter().find(|(opened, _)| opened == row)?;
+        Some(key)
     }
 }
 

@@ -22,6 +22,7 @@ impl Space {
 }
 
 impl PartialEq for Space {
+    #[inline]
     fn eq(&self, other: &Self) -> bool {
         self.id == other.id
     }
@@ -30,18 +31,21 @@ impl PartialEq for Space {
 impl Eq for Space {}
 
 impl PartialOrd for Space {
+    #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
 impl Ord for Space {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         self.id.cmp(&other.id)
     }
 }
 
 impl Hash for Space {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.id.hash(state);
     }
@@ -63,12 +67,14 @@ impl Partition {
 
     /// The space it belongs to.
     #[must_use]
+    #[inline]
     pub const fn space(&self) -> Space {
         self.space
     }
 
     /// Its blinded id.
     #[must_use]
+    #[inline]
     pub const fn id(&self) -> &[u8; 16] {
         &self.id
     }

@@ -11,7 +11,7 @@ use crate::changes::Changes;
 use crate::error::StoreError;
 use crate::limit::{COMMIT_BYTES_MAX, COMMIT_ROWS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::record::Record;
-use crate::sealed::{Entropy, Keys, SEAL_BYTES, TableKeys};
+use crate::sealed::{Entropy, Keys, Opened, SEAL_BYTES, TableKeys};
 use crate::space::{OpId, Partition, Version};
 use crate::table::{At, Key, KeySuffix, KeyWriter, Sealing, Table};
 
@@ -33,6 +33,7 @@ pub struct Tx<'a> {
     is_replay: bool,
     is_torn: Cell<bool>,
     prefetched: RefCell<Vec<(RowKey, Option<Vec<u8>>)>>,
+    opened: RefCell<Opened>,
     changes: Changes,
 }
 
@@ -79,6 +80,7 @@ impl<'a> Tx<'a> {
             is_replay: false,
             is_torn: Cell::new(false),
             prefetched: RefCell::default(),
+            opened: RefCell::default(),
             changes: Changes::default(),
         }
     }
@@ -136,22 +138,14 @@ impl<'a> Tx<'a> {
         if let Some(changed) = self.changes.get(&row) {
             return changed.map(|value| decode(keys, value)).transpose();
         }
-        let prefetched = self
-            .prefetched
-            .borrow()
-            .iter()
-            .find(|(key, _)| *key == row)
-            .cloned();
-        let stored = match prefetched {
-            Some((_, stored)) => stored,
-            None => match self.read(&[Read::Row(row.clone())])?.pop() {
-                Some(Found::Row(stored)) => stored,
-                Some(Found::Range(_)) | None => None,
-            },
+        let Some(stored) = self.stored(&row)? else {
+            return Ok(None);
         };
-        stored
-            .map(|stored| decode(keys, &open(keys, &row, stored)?))
-            .transpose()
+        if keys.sealing == Sealing::ClientSealed {
+            return decode(keys, &stored).map(Some);
+        }
+        let value = self.opened.borrow_mut().open(keys, row, stored)?;
+        decode(keys, &value).map(Some)
     }
 
     /// Fetch rows that [`Tx::get`] will ask for, with one read of the backend:
@@ -160,14 +154,14 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// The backend failed.
     pub fn prefetch(&self, rows: &[&dyn RowAt]) -> Result<(), StoreError> {
-        let keys = rows
+        let reads = rows
             .iter()
-            .map(|row| row.row_key(self))
+            .map(|row| row.row_key(self).map(Read::Row))
             .collect::<Result<Vec<_>, _>>()?;
-        let reads: Vec<_> = keys.iter().cloned().map(Read::Row).collect();
+        let found = self.read(&reads)?;
         let mut prefetched = self.prefetched.borrow_mut();
-        for (key, found) in keys.into_iter().zip(self.read(&reads)?) {
-            if let Found::Row(stored) = found {
+        for answer in reads.into_iter().zip(found) {
+            if let (Read::Row(key), Found::Row(stored)) = answer {
                 prefetched.push((key, stored));
             }
         }
@@ -241,13 +235,14 @@ impl<'a> Tx<'a> {
         entropy.fill(&mut nonces);
         let mut nonces = nonces.as_chunks().0.iter();
         let (keys, space) = (self.keys, self.partition.space());
+        let opened = self.opened.into_inner();
         let changes = self
             .changes
             .try_map(|row, value| match keys.table_of(space, row) {
                 Some(keys) if keys.sealing == Sealing::ClientSealed => Ok(value),
                 Some(keys) => {
-                    let nonce = nonces.next().copied();
-                    Ok(keys.seal(row, nonce.ok_or(StoreError::Unavailable)?, &value))
+                    let nonce = nonces.next().ok_or(StoreError::Unavailable)?;
+                    Ok(opened.seal(keys, row, *nonce, &value))
                 }
                 None => Err(StoreError::WrongSpace { name: space.name }),
             })?;
@@ -323,6 +318,19 @@ impl<'a> Tx<'a> {
             }
         }
         Ok(rows)
+    }
+
+    /// A row as stored, prefetched or read now.
+    fn stored(&self, row: &RowKey) -> Result<Option<Vec<u8>>, StoreError> {
+        let prefetched = self.prefetched.borrow();
+        if let Some((_, stored)) = prefetched.iter().find(|(key, _)| key == row) {
+            return Ok(stored.clone());
+        }
+        drop(prefetched);
+        match self.read(&[Read::Row(row.clone())])?.pop() {
+            Some(Found::Row(stored)) => Ok(stored),
+            Some(Found::Range(_)) | None => Ok(None),
+        }
     }
 
     fn read(&self, reads: &[Read]) -> Result<Vec<Found>, StoreError> {
@@ -412,7 +420,10 @@ impl Iterator for Pages<'_, '_> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some(Row { key, value }) = self.page.next() {
-                let opened = open(self.keys, &key, value);
+                let opened = match self.keys.sealing {
+                    Sealing::Sealed => self.keys.open_once(&key, value),
+                    Sealing::ClientSealed => Ok(value),
+                };
                 return Some(opened.map(|value| Row { key, value }));
             }
             let from = self.next.take()?;
@@ -420,13 +431,6 @@ impl Iterator for Pages<'_, '_> {
                 return Some(Err(error));
             }
         }
-    }
-}
-
-fn open(keys: &TableKeys, row: &RowKey, stored: Vec<u8>) -> Result<Vec<u8>, StoreError> {
-    match keys.sealing {
-        Sealing::Sealed => keys.open(row, stored),
-        Sealing::ClientSealed => Ok(stored),
     }
 }
 

@@ -68,16 +68,16 @@ pub(crate) struct Serve {
     pub(crate) config: Option<PathBuf>,
     /// Where to listen (UDP); may be repeated; port 0 takes any free one.
     /// [default: 127.0.0.1:4433, and [::1]:4433 if there is IPv6]
-    #[arg(long, requires = "dev", value_name = "ADDR", value_parser = addresses)]
+    #[arg(long, conflicts_with = "config", value_name = "ADDR", value_parser = addresses)]
     pub(crate) listen: Vec<Addresses>,
     /// Keep keys and database in this directory. [default: a temporary one]
-    #[arg(long, requires = "dev", value_name = "DIR")]
+    #[arg(long, conflicts_with = "config", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// The domain to serve. [default: localhost]
-    #[arg(long, requires = "dev", value_name = "DOMAIN")]
+    #[arg(long, conflicts_with = "config", value_name = "DOMAIN")]
     pub(crate) domain: Option<Domain>,
     /// Serve metrics and health over HTTP here. [default: nowhere]
-    #[arg(long, requires = "dev", value_name = "ADDR")]
+    #[arg(long, conflicts_with = "config", value_name = "ADDR")]
     pub(crate) metrics: Option<SocketAddr>,
     /// Print one JSON object when ready: {"ready":true,"listen":"…","domain":"…"}
     #[arg(long)]

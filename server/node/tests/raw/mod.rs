@@ -13,25 +13,25 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 /// A server in a temporary directory on any free port.
-pub fn options() -> Options {
+pub(crate) fn options() -> Options {
     let domain = "localhost".parse().unwrap();
     Options::dev(domain, vec!["127.0.0.1:0".parse().unwrap()], None).unwrap()
 }
 
 /// A connection with the endpoint that carries it.
 #[derive(Debug)]
-pub struct Raw {
-    pub connection: Connection,
+pub(crate) struct Raw {
+    pub(crate) connection: Connection,
     /// Lives as long as the connection.
     _endpoint: Endpoint,
 }
 
 impl Raw {
-    pub async fn connect(server: &Server) -> Self {
+    pub(crate) async fn connect(server: &Server) -> Self {
         Self::try_connect(server, node::ALPN).await.unwrap()
     }
 
-    pub async fn try_connect(server: &Server, alpn: &[u8]) -> Result<Self, ConnectionError> {
+    pub(crate) async fn try_connect(server: &Server, alpn: &[u8]) -> Result<Self, ConnectionError> {
         let mut roots = RootCertStore::empty();
         roots
             .add(CertificateDer::from_pem_file(server.certificate()).unwrap())
@@ -56,7 +56,7 @@ impl Raw {
 
 /// Send bytes on a stream of their own and end it; the payload of the answer, unless the
 /// connection ends.
-pub async fn round_trip(raw: &Raw, bytes: &[u8]) -> Option<Vec<u8>> {
+pub(crate) async fn round_trip(raw: &Raw, bytes: &[u8]) -> Option<Vec<u8>> {
     let (mut send, mut recv) = raw.connection.open_bi().await.ok()?;
     send.write_all(bytes).await.ok()?;
     send.finish().ok()?;
@@ -65,7 +65,7 @@ pub async fn round_trip(raw: &Raw, bytes: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The decoded answer to some bytes.
-pub async fn request<T: tls_codec::DeserializeBytes>(
+pub(crate) async fn request<T: tls_codec::DeserializeBytes>(
     raw: &Raw,
     bytes: &[u8],
 ) -> Result<T, ErrorReply> {
@@ -73,14 +73,15 @@ pub async fn request<T: tls_codec::DeserializeBytes>(
 }
 
 /// Decode the payload of a reply.
-pub fn decode<T: tls_codec::DeserializeBytes>(payload: &[u8]) -> Result<T, ErrorReply> {
+pub(crate) fn decode<T: tls_codec::DeserializeBytes>(payload: &[u8]) -> Result<T, ErrorReply> {
     decode_reply(payload).expect("the server speaks the protocol")
 }
 
 /// The code with which the peer closed a connection.
-pub fn application_code(error: &ConnectionError) -> Option<VarInt> {
-    match error {
-        ConnectionError::ApplicationClosed(close) => Some(close.error_code),
-        _ => None,
+pub(crate) fn application_code(error: &ConnectionError) -> Option<VarInt> {
+    if let ConnectionError::ApplicationClosed(close) = error {
+        Some(close.error_code)
+    } else {
+        None
     }
 }

@@ -9,6 +9,7 @@
 //! | [`contact`] | what contacts send each other | its structures have one encoding |
 //! | [`credential`] | server keys, then a client credential | what verifies has the names it was asked for |
 //! | [`roundtrip`] | any structure of the protocol | every structure has one encoding |
+//! | [`engine`](engine()) | payloads, or requests made and changed | a failure changes no row |
 //!
 //! `cargo test --release -p fuzz` replays the corpora in `tests/__fuzz__`, mutations of them, and
 //! a bounded number of random inputs. `cargo bolero test client_frame --package fuzz` goes on with
@@ -22,6 +23,7 @@ mod credential;
 mod entry;
 mod reply;
 mod roundtrip;
+mod server;
 
 pub use client_frame::client_frame;
 pub use contact::contact;
@@ -29,6 +31,7 @@ pub use credential::credential;
 pub use entry::entry;
 pub use reply::{ANSWERED, reply};
 pub use roundtrip::roundtrip;
+pub use server::{TEMPLATES, engine, is_granted, script};
 
 use protocol::codec::{decode_exact, encode};
 use tls_codec::{DeserializeBytes, Serialize};
@@ -44,6 +47,7 @@ pub const TARGETS: &[Target] = &[
     ("contact", contact),
     ("credential", credential),
     ("roundtrip", roundtrip),
+    ("engine", engine),
 ];
 
 /// Decode all of `bytes`. What decodes is encoded to the same bytes: no structure has two

@@ -332,7 +332,7 @@ impl Iterator for Range<'_> {
             return self.rows.status().err().map(|error| Err(failed(&error)));
         };
         let row = Row {
-            key: RowKey::from_stored(key.to_vec()),
+            key: RowKey::from_stored(key),
             value: value.to_vec(),
         };
         self.rows.next();

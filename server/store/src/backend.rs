@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::changes::Changes;
 use crate::error::StoreError;
 use crate::head::Head;
+use crate::row_key::RowKey;
 use crate::space::{OpId, Partition, Space, Version};
 
 /// A database under the store; keeps the contract of the crate's root.
@@ -62,63 +63,6 @@ pub trait Snapshot {
     /// # Errors
     /// The database failed.
     fn read(&self, reads: &[Read]) -> Result<Vec<Found>, StoreError>;
-}
-
-/// The full key of a row: table id (1 byte), partition id (16), the key within both.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RowKey(Vec<u8>);
-
-impl RowKey {
-    /// How many bytes stand before the key within table and partition.
-    pub const PREFIX_BYTES: usize = 17;
-
-    /// The key of the row of `table` that has an empty key.
-    #[must_use]
-    pub fn new(table: u8, partition: &Partition) -> Self {
-        let mut bytes = Vec::with_capacity(Self::PREFIX_BYTES + 20);
-        bytes.push(table);
-        bytes.extend_from_slice(partition.id());
-        Self(bytes)
-    }
-
-    /// The key of bytes as stored.
-    #[must_use]
-    pub const fn from_stored(bytes: Vec<u8>) -> Self {
-        Self(bytes)
-    }
-
-    /// The key just behind this one.
-    #[must_use]
-    pub fn successor(&self) -> Self {
-        let mut bytes = self.0.clone();
-        bytes.push(0);
-        Self(bytes)
-    }
-
-    /// The id of its table.
-    #[must_use]
-    #[inline]
-    pub fn table(&self) -> u8 {
-        self.0.first().copied().unwrap_or_default()
-    }
-
-    /// The key within table and partition.
-    #[must_use]
-    #[inline]
-    pub fn suffix(&self) -> &[u8] {
-        self.0.get(Self::PREFIX_BYTES..).unwrap_or_default()
-    }
-
-    pub(crate) const fn bytes_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.0
-    }
-}
-
-impl AsRef<[u8]> for RowKey {
-    #[inline]
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
 }
 
 /// A stored row.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Range;
 use std::iter::Peekable;
 
-use crate::backend::{Row, RowKey};
+use crate::backend::Row;
 use crate::error::StoreError;
+use crate::row_key::RowKey;
 
 /// Rows put and deleted. Ranges are cleared first, whatever the order of the calls was.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,9 +4,9 @@
 //! key ++ uint32 n   ->  the n-th chunk; the first one begins with the length of the whole (uint64)
 //! ```
 
-use crate::backend::RowKey;
 use crate::error::StoreError;
 use crate::limit::{LARGE_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::row_key::RowKey;
 use crate::table::{Key, Table};
 use crate::tx::{ScanLimit, Tx};
 
@@ -101,6 +101,6 @@ impl Tx<'_> {
 
 fn chunk_key(row: &RowKey, n: u32) -> RowKey {
     let mut key = row.clone();
-    key.bytes_mut().extend_from_slice(&n.to_be_bytes());
+    key.extend(&n.to_be_bytes());
     key
 }

@@ -43,6 +43,7 @@ mod large;
 mod limit;
 mod memory;
 mod record;
+mod row_key;
 mod sealed;
 mod space;
 mod store;
@@ -50,7 +51,7 @@ mod table;
 mod tx;
 
 pub use backend::{
-    Backend, Commit, CommitError, Committed, Found, Read, Row, RowKey, Snapshot, Statistics, View,
+    Backend, Commit, CommitError, Committed, Found, Read, Row, Snapshot, Statistics, View,
 };
 pub use changes::Changes;
 pub use error::StoreError;
@@ -62,6 +63,7 @@ pub use limit::{
 };
 pub use memory::{Fault, MemoryBackend};
 pub use record::{CorruptRecord, Raw, Record};
+pub use row_key::RowKey;
 pub use sealed::{Entropy, StorageKey};
 pub use space::{OpId, Partition, Space, Version};
 pub use store::Store;

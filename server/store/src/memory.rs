@@ -5,11 +5,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::backend::{
-    Backend, Commit, CommitError, Committed, Found, Read, Row, RowKey, Snapshot, Statistics, View,
+    Backend, Commit, CommitError, Committed, Found, Read, Row, Snapshot, Statistics, View,
 };
 use crate::changes::Changes;
 use crate::error::StoreError;
 use crate::head::Head;
+use crate::row_key::RowKey;
 use crate::space::{Partition, Space, Version};
 
 /// What happens to the next commit instead of the ordinary.

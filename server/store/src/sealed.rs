@@ -20,8 +20,8 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::{hkdf, hmac};
 use zeroize::Zeroizing;
 
-use crate::backend::RowKey;
 use crate::error::StoreError;
+use crate::row_key::RowKey;
 use crate::space::{OpId, Partition, Space};
 use crate::table::{Sealing, Table};
 

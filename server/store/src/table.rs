@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 
 use ring::hmac;
 
+use crate::row_key::RowKey;
 use crate::sealed::blind;
 use crate::space::Space;
 
@@ -118,28 +119,28 @@ pub trait Key {
 /// Takes the parts of a key. There is no way to write an identifying part in the clear.
 #[derive(Debug)]
 pub struct KeyWriter<'a> {
-    out: &'a mut Vec<u8>,
+    out: &'a mut RowKey,
     blinding: &'a hmac::Key,
 }
 
 impl<'a> KeyWriter<'a> {
-    pub(crate) const fn new(out: &'a mut Vec<u8>, blinding: &'a hmac::Key) -> Self {
+    pub(crate) const fn new(out: &'a mut RowKey, blinding: &'a hmac::Key) -> Self {
         Self { out, blinding }
     }
 
     /// A number that says nothing by itself and by which rows sort.
     pub fn ordered_u64(&mut self, value: u64) {
-        self.out.extend_from_slice(&value.to_be_bytes());
+        self.out.extend(&value.to_be_bytes());
     }
 
     /// A number that says nothing by itself and by which rows sort.
     pub fn ordered_u32(&mut self, value: u32) {
-        self.out.extend_from_slice(&value.to_be_bytes());
+        self.out.extend(&value.to_be_bytes());
     }
 
     /// A part that identifies something: replaced by 16 bytes only the storage key can compute.
     pub fn blinded(&mut self, part: &[u8]) {
-        self.out.extend_from_slice(&blind(self.blinding, part));
+        self.out.extend(&blind(self.blinding, part));
     }
 }
 

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use ring::aead::NONCE_LEN;
 
-use crate::backend::{Backend, Commit, Found, Read, Row, RowKey, Snapshot};
+use crate::backend::{Backend, Commit, Found, Read, Row, Snapshot};
 use crate::changes::Changes;
 use crate::error::StoreError;
 use crate::limit::{COMMIT_BYTES_MAX, COMMIT_ROWS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::record::Record;
+use crate::row_key::RowKey;
 use crate::sealed::{Entropy, Keys, Opened, SEAL_BYTES, TableKeys};
 use crate::space::{OpId, Partition, Version};
 use crate::table::{At, Key, KeySuffix, KeyWriter, Sealing, Table};
@@ -280,7 +281,7 @@ impl<'a> Tx<'a> {
         }
         let keys = self.keys.table(table)?;
         let mut row = RowKey::new(table.id(), self.partition);
-        key.encode_key(&mut KeyWriter::new(row.bytes_mut(), &keys.blinding));
+        key.encode_key(&mut KeyWriter::new(&mut row, &keys.blinding));
         if row.suffix().len() > KEY_BYTES_MAX {
             return Err(StoreError::TooLarge {
                 what: "key of a row",

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::backend::{Backend, Commit, CommitError, Committed, RowKey};
+use crate::backend::{Backend, Commit, CommitError, Committed};
 use crate::changes::Changes;
 use crate::conformance::{
     ALPHA, BETA, BLOBS, CLIENT_SEALED, COUNTERS, ENTRIES, Fixture, OTHERS, count, entry, increment,
@@ -11,6 +11,7 @@ use crate::conformance::{
 use crate::error::StoreError;
 use crate::limit::{COMMIT_BYTES_MAX, COMMIT_ROWS_MAX, LARGE_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::record::Raw;
+use crate::row_key::RowKey;
 use crate::space::{OpId, Partition, Version};
 use crate::store::Store;
 use crate::tx::{ScanLimit, Tx};

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::backend::{Backend, Commit, Found, Read, RowKey};
+use crate::backend::{Backend, Commit, Found, Read};
 use crate::changes::Changes;
 use crate::conformance::{ALPHA, CLIENT_SEALED, ENTRIES, Fixture, NAMES, Name, op, open};
 use crate::error::StoreError;
 use crate::record::Raw;
+use crate::row_key::RowKey;
 use crate::sealed::StorageKey;
 use crate::space::{OpId, Partition};
 use crate::store::Store;

@@ -8,13 +8,14 @@ use ring::hmac;
 
 use crate::conformance::{ALPHA, store_over};
 use crate::memory::MemoryBackend;
+use crate::row_key::RowKey;
 use crate::table::{Key, KeySuffix, KeyWriter};
 
 fn encoded(key: &impl Key) -> KeySuffix {
     let blinding = hmac::Key::new(hmac::HMAC_SHA256, &[1; 32]);
-    let mut out = Vec::new();
-    key.encode_key(&mut KeyWriter::new(&mut out, &blinding));
-    KeySuffix::new(out)
+    let mut row = RowKey::from_stored([0; RowKey::PREFIX_BYTES]);
+    key.encode_key(&mut KeyWriter::new(&mut row, &blinding));
+    KeySuffix::new(row.suffix().to_vec())
 }
 
 proptest! {

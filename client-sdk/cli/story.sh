@@ -79,7 +79,7 @@ grep -q '"address":"[0-9a-f]*@localhost"' "$work/a.reg" || fail "no address: $(c
 as a username claim aspen | grep -q '"username":"aspen@localhost"' || fail "aspen is not claimed"
 as b username claim birch > /dev/null
 as c username claim cedar > /dev/null
-refused exists c username claim birch
+refused name_taken c username claim birch
 refused already_registered a register --server "localhost:$port"
 refused not_registered nobody account
 say "a, b and c are registered and have names; a taken name is refused"

@@ -9,6 +9,8 @@ use hearth_sdk::Error;
 pub(crate) enum Failure {
     /// The SDK says no.
     Sdk(Error),
+    /// Nobody answers a newcomer; where, and why.
+    NoServer(String, String),
     /// No such group, contact, member or request; which, and what was typed.
     Unknown(&'static str, String),
     /// More than one fits what was typed.
@@ -26,6 +28,7 @@ impl Failure {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Sdk(error) => error.code(),
+            Self::NoServer(..) => "unreachable",
             Self::Unknown(..) => "not_found",
             Self::Ambiguous(..) => "ambiguous",
             Self::Timeout { .. } => "timeout",
@@ -52,6 +55,7 @@ impl Failure {
             (Self::Unknown(..) | Self::Ambiguous("request", _), _) => {
                 "`hearth connections` lists the requests"
             }
+            (Self::NoServer(..), _) => "check that it runs there, then register again",
             (_, "not_registered") => "`hearth --home DIR register --server HOST:PORT` signs up",
             (_, "already_registered") => "choose another --home for another account",
             (_, "in_use") => "is a `hearth chat` or `hearth receive --follow` running with it?",
@@ -67,6 +71,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sdk(error) => write!(f, "{error}")?,
+            Self::NoServer(server, why) => {
+                write!(f, "no server answers at {server} ({why})")?;
+            }
             Self::Unknown(what, typed) => write!(f, "there is no {what} {typed:?}")?,
             Self::Ambiguous(what, typed) => write!(f, "more than one {what} fits {typed:?}")?,
             Self::Timeout { wanted, came } => {

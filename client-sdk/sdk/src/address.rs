@@ -90,6 +90,7 @@ mod tests {
         }
     }
 
+    /// [SDK-TRUST-2]
     #[test]
     fn only_this_machine_is_loopback() {
         let is_loopback = |text: &str| text.parse::<ServerAddress>().unwrap().is_loopback();

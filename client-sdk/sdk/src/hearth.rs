@@ -1,7 +1,6 @@
 //! The handle that applications hold.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,8 +9,6 @@ use client_core::{
     MessageId, Outcome, OwnUsername, RequestId,
 };
 use protocol::id::{GroupId, LeafIndex, Username};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use tokio::task::JoinHandle;
 
 use crate::address::ServerAddress;
@@ -22,12 +19,12 @@ use crate::event_stream::EventStream;
 use crate::home::Home;
 use crate::jobs::drive_jobs;
 use crate::listen::{caught_up, keep_listening};
-use crate::transport::{Judge, Pin, Transport};
+use crate::opening::{
+    Opening, RegisterOptions, Trust, open_core, read_authorities, stored_transport,
+};
 
 /// How long [`Hearth::sync`] waits for the queue.
 const SYNC_PATIENCE: Duration = Duration::from_secs(60);
-/// A file of certificate authorities is not longer.
-const AUTHORITIES_BYTES_MAX: u64 = 1024 * 1024;
 
 /// How far a proof of work is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,28 +33,6 @@ pub struct Progress {
     pub attempts: u64,
     /// Attempts that it takes on average; the search may take several times as many.
     pub attempts_expected: u64,
-}
-
-/// How to sign up.
-#[derive(Clone, Debug)]
-pub struct RegisterOptions {
-    /// Where.
-    pub server: ServerAddress,
-    /// How to be shown to contacts; may be empty. Servers never see it.
-    pub display_name: String,
-    /// Whose word to take for the server's certificate.
-    pub trust: Trust,
-}
-
-/// Whose word to take for a server's certificate.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Trust {
-    /// The platform's authorities; at a loopback address whatever is seen first, and from then on
-    /// that alone.
-    #[default]
-    Usual,
-    /// Besides the platform's, the authorities in this PEM file.
-    Authorities(PathBuf),
 }
 
 /// A client of a homeserver: an account, its contacts and its groups. Cheap to clone; every clone
@@ -462,58 +437,6 @@ impl Hearth {
         self.client.transport.close().await;
         self.client.close_core().await;
     }
-}
-
-/// Whether a home may be made.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Opening {
-    Create,
-    Existing,
-}
-
-async fn open_core(home: &Home, opening: Opening) -> Result<Core, Error> {
-    let path = home.path().to_owned();
-    let key = match opening {
-        Opening::Create => home.create()?,
-        Opening::Existing => home.key()?,
-    };
-    let opened = tokio::task::spawn_blocking(move || Core::open(&path, &key));
-    Ok(opened.await.map_err(|_| Error::Closed)??)
-}
-
-fn stored_transport(core: &Core) -> Result<Transport, Error> {
-    let server = core.setting(SETTING_SERVER)?.unwrap_or_default();
-    let server = String::from_utf8(server).map_err(|_| Error::BadAddress)?;
-    let server: ServerAddress = server.parse()?;
-    let authorities = core.setting(SETTING_AUTHORITIES)?.unwrap_or_default();
-    let pin = core.setting(SETTING_PIN)?.unwrap_or_default();
-    let judge = if !authorities.is_empty() {
-        Judge::Authorities(parse_authorities(&authorities)?)
-    } else if server.is_loopback() {
-        let pin = <[u8; 32]>::try_from(pin).map_or_else(|_| Pin::default(), Pin::to);
-        Judge::Pinned(Arc::new(pin))
-    } else {
-        Judge::Authorities(Vec::new())
-    };
-    Ok(Transport::new(server, judge))
-}
-
-async fn read_authorities(path: PathBuf) -> Result<Vec<u8>, Error> {
-    let failed = |error| Error::File(path.clone(), Arc::new(error));
-    let length = tokio::fs::metadata(&path).await.map_err(failed)?.len();
-    if length > AUTHORITIES_BYTES_MAX {
-        return Err(Error::BadFile(path, "too long for certificates"));
-    }
-    let pem = tokio::fs::read(&path).await.map_err(failed)?;
-    match parse_authorities(&pem) {
-        Ok(found) if !found.is_empty() => Ok(pem),
-        _ => Err(Error::BadFile(path, "no certificates in PEM form")),
-    }
-}
-
-fn parse_authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>();
-    certificates.map_err(|error| Error::Certificate(error.to_string()))
 }
 
 fn unexpected(outcome: &Outcome) -> Error {

@@ -131,6 +131,7 @@ mod tests {
 
     use super::*;
 
+    /// [SDK-HOME-1]
     #[test]
     fn a_key_is_made_once_and_only_its_owner_can_read_it() {
         let directory = tempfile::tempdir().unwrap();

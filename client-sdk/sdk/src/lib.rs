@@ -40,6 +40,7 @@ mod hearth;
 mod home;
 mod jobs;
 mod listen;
+mod opening;
 mod transport;
 
 pub use address::ServerAddress;
@@ -50,7 +51,8 @@ pub use client_core::{
 };
 pub use error::Error;
 pub use event_stream::EventStream;
-pub use hearth::{Hearth, Progress, RegisterOptions, Trust};
+pub use hearth::{Hearth, Progress};
 pub use home::Home;
+pub use opening::{RegisterOptions, Trust};
 pub use protocol::error::{ErrorCode, ErrorReply};
 pub use protocol::id::{BadName, Domain, Epoch, GroupId, LeafIndex, Username};

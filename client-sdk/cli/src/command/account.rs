@@ -1,6 +1,6 @@
 //! `register`, `account`, `username`.
 
-use hearth_sdk::{Hearth, Home, OwnUsername, RegisterOptions, Trust};
+use hearth_sdk::{Error, Hearth, Home, OwnUsername, RegisterOptions, Trust};
 use serde_json::json;
 
 use super::Session;
@@ -18,7 +18,13 @@ pub(super) async fn register(
         display_name: options.name.clone(),
         trust: options.ca.clone().map_or(Trust::Usual, Trust::Authorities),
     };
-    let hearth = Hearth::register(home, options, output.progress()).await?;
+    let server = options.server.to_string();
+    let registered = Hearth::register(home, options, output.progress()).await;
+    let hearth = match registered {
+        Ok(hearth) => hearth,
+        Err(Error::Unreachable(why)) => return Err(Failure::NoServer(server, why)),
+        Err(error) => return Err(error.into()),
+    };
     let session = Session {
         hearth: hearth.clone(),
         output,

@@ -38,6 +38,7 @@ impl Backoff {
 mod tests {
     use super::*;
 
+    /// [SDK-RETRY-1]
     #[test]
     fn waits_grow_to_a_cap() {
         let mut backoff = Backoff::new();

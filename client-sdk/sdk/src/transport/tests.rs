@@ -10,6 +10,7 @@ use protocol::crypto::label;
 use protocol::crypto::signature::PrivateKey;
 use protocol::crypto::signed::{Binding, Signed};
 use protocol::error::{ErrorCode, ErrorReply};
+use protocol::frame::encode as encode_frame;
 use protocol::id::UsernameHash;
 use protocol::request::{decode_reply, encode_reply, encode_request, encode_signed};
 use quinn::crypto::rustls::QuicServerConfig;
@@ -27,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What the server does with a request.
 enum Answer {
     Reply(Vec<u8>),
+    /// These bytes, framed or not.
+    Raw(Vec<u8>),
     /// Drop the connection without a word.
     HangUp,
 }
@@ -78,6 +81,10 @@ fn serve(
                 match answer(payload, binding.clone()) {
                     Answer::Reply(reply) => {
                         write_frame(&mut send, &reply).await.unwrap();
+                        send.finish().unwrap();
+                    }
+                    Answer::Raw(bytes) => {
+                        send.write_all(&bytes).await.unwrap();
                         send.finish().unwrap();
                     }
                     Answer::HangUp => {
@@ -146,6 +153,7 @@ async fn a_signature_made_for_the_connection_verifies_on_its_other_side() {
     assert_eq!(refusal.code, ErrorCode::Denied);
 }
 
+/// [SDK-RETRY-2]
 #[tokio::test]
 async fn a_lost_connection_is_replaced_and_the_request_signed_anew() {
     let (seen, mut bindings) = mpsc::unbounded_channel();
@@ -171,6 +179,7 @@ async fn a_lost_connection_is_replaced_and_the_request_signed_anew() {
     assert!(bindings.try_recv().is_err(), "two attempts were enough");
 }
 
+/// [SDK-RETRY-2]
 #[tokio::test]
 async fn a_busy_server_is_asked_again_and_a_refusal_is_not() {
     let mut refusals = [
@@ -195,6 +204,7 @@ async fn patience_with_a_busy_server_ends() {
     assert!(matches!(error, Error::Refused(refusal) if refusal.code == ErrorCode::Busy));
 }
 
+/// [SDK-TRUST-1]
 #[tokio::test]
 async fn another_certificate_at_a_pinned_address_is_refused() {
     let server = serve(&identity(), 0, |_, _| Answer::Reply(encode_reply(&Ok(()))));
@@ -214,11 +224,13 @@ async fn authorities_of_the_users_choice_are_trusted_and_strangers_are_not() {
     let judge = Judge::Authorities(vec![known.certificate.clone()]);
     let trusting = context(&server, judge);
     trusting.exchange(fetch, PATIENCE).await.unwrap();
+    trusting.close().await;
     let judge = Judge::Authorities(vec![identity().certificate]);
     let error = context(&server, judge).exchange(fetch, PATIENCE).await;
     assert!(matches!(error, Err(Error::Certificate(_))), "{error:?}");
 }
 
+/// [SDK-ISOLATION-1]
 #[tokio::test]
 async fn contexts_share_no_connection() {
     let (seen, mut bindings) = mpsc::unbounded_channel();
@@ -234,11 +246,18 @@ async fn contexts_share_no_connection() {
     assert_ne!(bindings.recv().await, bindings.recv().await);
 }
 
+/// [SDK-FRAME-1]
 #[tokio::test]
-async fn an_answer_that_is_no_frame_is_a_breach_of_protocol() {
-    let identity = identity();
-    let server = serve(&identity, 0, |_, _| Answer::Reply(vec![0; 10]));
-    let context = context(&server, first_seen());
-    // A frame whose payload is no reply passes the transport; the core judges it.
-    assert!(context.exchange(fetch, PATIENCE).await.is_ok());
+async fn an_answer_that_is_not_one_frame_is_a_breach_of_protocol() {
+    let frame = encode_frame(&encode_reply(&Ok(()))).unwrap();
+    let mut padded = frame.clone();
+    padded[255] = 1;
+    let mut endless = frame.clone();
+    endless[2] = 0xff;
+    for bytes in [padded, endless, [frame.as_slice(), b"more"].concat()] {
+        let server = serve(&identity(), 0, move |_, _| Answer::Raw(bytes.clone()));
+        let context = context(&server, first_seen());
+        let error = context.exchange(fetch, PATIENCE).await.unwrap_err();
+        assert!(matches!(error, Error::Protocol(_)), "{error}");
+    }
 }

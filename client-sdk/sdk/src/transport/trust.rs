@@ -140,6 +140,7 @@ impl ServerCertVerifier for PinVerifier {
 mod tests {
     use super::*;
 
+    /// [SDK-TRUST-1]
     #[test]
     fn the_first_certificate_is_accepted_and_no_other_after_it() {
         let (one, other) = (

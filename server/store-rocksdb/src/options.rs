@@ -77,6 +77,8 @@ impl RocksOptions {
         let mut options = Options::default();
         options.set_block_based_table_factory(&table);
         options.set_compression_type(DBCompressionType::Lz4);
+        // Measured with `fan_out`: 8 MiB cost as much as 16 MiB, 32 and 64 MiB a tenth more, because
+        // finding the place of a row takes longer than what fewer flushes save.
         options.set_write_buffer_size(self.write_buffer_bytes / 4);
         options.set_max_write_buffer_number(3);
         // Most rows asked for are in the buffer or nowhere.

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! All hashes are SHA-256. Each row has its own key, so random nonces cannot run out. Operation ids
-//! are blinded per partition, or the same one in many queues would link them.
+//! are blinded per partition, or the same one in many queues would link them. Derived keys live in
+//! ring's types, which cannot be wiped; the storage key itself is.
 
 use std::fmt;
 use std::sync::OnceLock;

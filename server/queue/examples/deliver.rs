@@ -9,6 +9,7 @@
 #![expect(clippy::disallowed_methods, reason = "it measures time")]
 
 use std::error::Error;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -30,6 +31,8 @@ use store_rocksdb::{RocksBackend, RocksOptions};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const QUEUES: u64 = 1_000;
+/// How many conversations a member has.
+const TICKETS: u16 = 8;
 /// A short message, as the delivery service hands it over.
 const PAYLOAD_BYTES: usize = 400;
 /// Linux reports CPU time in these.
@@ -54,7 +57,7 @@ impl Entropy for Fast {
 struct Member {
     key: PrivateKey,
     queue: QueueId,
-    ticket: Ticket,
+    tickets: Vec<Ticket>,
 }
 
 struct Bench {
@@ -90,7 +93,7 @@ impl Mark {
         let (cpu, wall) = (now.cpu - self.cpu, now.wall - self.wall);
         let items = count as f64;
         println!(
-            "{what:<28} {count:>8} items  {:>7.2} us CPU each  {:>9.0} items/s",
+            "{what:<30} {count:>8} items  {:>7.2} us CPU each  {:>9.0} items/s",
             cpu.as_secs_f64() * 1e6 / items,
             items / wall.as_secs_f64(),
         );
@@ -142,36 +145,50 @@ impl Bench {
             .create_queue(request, &self.binding, Timestamp(0), &self.entropy)?;
         let request = TakeTickets {
             queue: reply.queue,
-            count: 1,
+            count: TICKETS,
         };
         let request = Signed::new(request, &key, &self.binding);
         let tickets = self
             .queue
             .take_tickets(request, &self.binding, &self.entropy)?
             .tickets;
-        let ticket = *tickets.first().ok_or("no ticket")?;
         Ok(Member {
             key,
             queue: reply.queue,
-            ticket,
+            tickets,
         })
     }
 
-    /// Deliver to groups of `size`, so that every queue is in one group.
-    fn deliver(&self, size: usize, seqs: std::ops::Range<u64>) -> Result<u64, Box<dyn Error>> {
-        let tickets: Vec<_> = self.members.iter().map(|member| member.ticket).collect();
+    /// Deliver to groups of `size`, so that every queue is in one group; in several conversations
+    /// of these members, each by tickets of its own, in turn.
+    fn deliver(
+        &self,
+        size: usize,
+        conversations: u64,
+        seqs: Range<u64>,
+    ) -> Result<u64, Box<dyn Error>> {
+        let ticket = |conversation: u64| {
+            let at = usize::try_from(conversation).unwrap_or_default();
+            move |member: &Member| member.tickets.get(at).copied()
+        };
+        let tickets: Vec<Vec<Ticket>> = (0..conversations)
+            .map(|conversation| {
+                self.members
+                    .iter()
+                    .filter_map(ticket(conversation))
+                    .collect()
+            })
+            .collect();
         let payload = [7; PAYLOAD_BYTES];
         let mut count = 0;
-        for seq in seqs {
-            for (tickets, link) in tickets.chunks(size).zip(0_u64..) {
-                let mut id = LinkId([0; 16]);
-                id.0.copy_from_slice(
-                    hash("link", &[size as u64, link].map(u64::to_be_bytes).concat())
-                        .split_at(16)
-                        .0,
-                );
+        for (seq, tickets) in seqs.zip(tickets.iter().cycle()) {
+            for (tickets, group) in tickets.chunks(size).zip(0_u64..) {
+                let names = [size as u64, group, conversations, seq % conversations];
+                let names = hash("link", &names.map(u64::to_be_bytes).concat());
+                let mut link = LinkId([0; 16]);
+                link.0.copy_from_slice(names.split_at(16).0);
                 let parcel = Parcel {
-                    link: id,
+                    link,
                     seq: Seq(seq),
                     tickets,
                     payload: &payload,
@@ -247,13 +264,17 @@ fn measure(
     let bench = Bench::new(store)?;
     mark.report("create", QUEUES)?;
     let mark = Mark::now()?;
-    bench.deliver(1_000, 0..1)?;
+    bench.deliver(1_000, 1, 0..1)?;
     mark.report("first item of each queue", QUEUES)?;
+    let seqs = 1..1 + recipients / QUEUES;
     for size in sizes {
         let mark = Mark::now()?;
-        let count = bench.deliver(*size, 1..1 + recipients / QUEUES)?;
+        let count = bench.deliver(*size, 1, seqs.clone())?;
         mark.report(&format!("deliver to groups of {size}"), count)?;
     }
+    let mark = Mark::now()?;
+    let count = bench.deliver(1_000, u64::from(TICKETS), seqs)?;
+    mark.report("the same, by 8 tickets in turn", count)?;
     let mark = Mark::now()?;
     let count = bench.drain(false)?;
     mark.report("drain", count)?;

@@ -14,12 +14,18 @@ use zeroize::Zeroizing;
 
 use crate::Policy;
 use crate::error::Error;
-use crate::tables::{Chunk, ENTRIES, LinkPlace, REGISTRATIONS, TAILS, TICKETS, Tail, TicketUse};
+use crate::tables::{
+    Chunk, ENTRIES, LinkPlace, REGISTRATIONS, RecentTicket, TAILS, TICKETS, Tail, TicketUse,
+};
 
 /// How many links a ticket remembers. A ticket belongs to one group, that of a last-resort
 /// KeyPackage to a few. A parcel is taken twice only if it comes again after its ticket was used on
 /// so many other links.
 const LINKS_MAX: usize = 16;
+
+/// How many tickets a queue's tail keeps: the conversations that somebody is in at a time. Each
+/// makes the row longer that every item rewrites, and saves the items that come by it a row.
+const RECENT_MAX: usize = 4;
 
 /// How many tickets of one queue can ever be used, so that a ticket's holder who takes fresh ones
 /// from the owner cannot make the queue's rows grow without bound.
@@ -86,19 +92,20 @@ pub(crate) fn append(
     ways: &[Way<'_>],
     entropy: &dyn Entropy,
 ) -> Result<Outcome, Error> {
-    if let [way] = ways {
-        tx.prefetch(&[&TAILS.at(&()), &TICKETS.at(&way.id)])?;
-    }
     let Some(mut tail) = tx.get(&TAILS, &())? else {
         return Ok(Outcome::Gone);
     };
+    let before = tail.next;
     let mut refused = Vec::new();
     let mut commit = Room {
         rows: COMMIT_ROWS_MAX - 1,
         bytes: COMMIT_BYTES_MAX - 1_024,
     };
     for way in ways {
-        let known = tx.get(&TICKETS, &way.id)?;
+        let known = match tail.recent(way.id) {
+            Some(usage) => Some(usage.clone()),
+            None => tx.get(&TICKETS, &way.id)?,
+        };
         let is_fresh = known.is_none();
         let mut usage = known.unwrap_or_default();
         if usage.has_taken(load.link, load.seq) {
@@ -121,8 +128,11 @@ pub(crate) fn append(
         usage.add(tail.next, bytes);
         usage.take(load.link, load.seq);
         tail.tickets = tail.tickets.saturating_add(u32::from(is_fresh));
-        tx.put(&TICKETS, &way.id, &usage)?;
-        // A later way of the same parcel, or the commit, finds the tail as it is here.
+        if let Some(settled) = tail.remember(way.id, usage) {
+            tx.put(&TICKETS, &settled.ticket, &settled.usage)?;
+        }
+    }
+    if tail.next != before {
         tx.put(&TAILS, &(), &tail)?;
     }
     Ok(Outcome::Present { refused })
@@ -165,6 +175,22 @@ fn put_entry(tx: &mut Tx<'_>, tail: &mut Tail, entry: &Entry) -> Result<u64, Err
 }
 
 impl Tail {
+    fn recent(&self, ticket: TicketId) -> Option<&TicketUse> {
+        let recent = self.recent.iter().find(|recent| recent.ticket == ticket);
+        recent.map(|recent| &recent.usage)
+    }
+
+    /// Put the ticket in front. Gives the one that now has to be a row.
+    fn remember(&mut self, ticket: TicketId, usage: TicketUse) -> Option<RecentTicket> {
+        self.recent.retain(|recent| recent.ticket != ticket);
+        self.recent.insert(0, RecentTicket { ticket, usage });
+        if self.recent.len() > RECENT_MAX {
+            self.recent.pop()
+        } else {
+            None
+        }
+    }
+
     /// Whether one more entry may wait; an empty queue takes one of any length. [QS-DELIVER-2]
     fn has_room(&self, policy: &Policy, bytes: usize) -> bool {
         let waiting = self.next.0.saturating_sub(self.first.0);

@@ -57,6 +57,7 @@ impl Queue {
                 bytes_first: 0,
                 bytes_next: 0,
                 tickets: 0,
+                recent: Vec::new(),
             };
             tx.put(&REGISTRATIONS, &(), &registration)?;
             tx.put(&TAILS, &(), &tail)?;

@@ -237,6 +237,28 @@ mod tests {
         }
     }
 
+    /// [QS-DELIVER-1]
+    #[test]
+    fn tickets_that_have_not_been_used_for_long_are_remembered() {
+        let world = World::new();
+        let (person, ..) = world.person(1);
+        let tickets: Vec<_> = (0..10).map(|_| world.ticket(&person)).collect();
+        for round in 0..3 {
+            for (ticket, _) in &tickets {
+                world.deliver(round, &[*ticket], b"x");
+            }
+        }
+        let before = world.rows();
+        for (ticket, _) in &tickets {
+            world.deliver(2, &[*ticket], b"again");
+        }
+        assert_eq!(world.rows(), before);
+        let read = world.read(&mut Reader::new(&person));
+        let ids: Vec<_> = tickets.iter().map(|(_, id)| *id).collect();
+        let read: Vec<_> = read.into_iter().map(|item| item.0).collect();
+        assert_eq!(read, ids.repeat(3));
+    }
+
     #[test]
     fn links_count_apart() {
         let world = World::new();

@@ -3,9 +3,9 @@
 //! | table | key | value | lifetime |
 //! |---|---|---|---|
 //! | `registrations` | | owner's key, seal key, friendship token's hash | the queue's |
-//! | `tails` | | ratchet, first and next place, usage | the queue's; written with each item |
+//! | `tails` | | ratchet, first and next place, usage, tickets used last | the queue's; written with each item |
 //! | `entries` | place, chunk | a part of an encoded `Entry`, sealed by the ratchet | until acknowledged |
-//! | `tickets` | ticket id | what came by it: usage, last place on each link | the queue's |
+//! | `tickets` | ticket id | what came by it, unless it was used lately: usage, last place on each link | the queue's |
 //! | `stocks` | | which KeyPackages are left | the queue's |
 //! | `key_packages` | number | a KeyPackage | until handed out or replaced |
 //! | `last_resorts` | | the KeyPackage of last resort | until replaced |
@@ -59,6 +59,16 @@ pub(crate) struct Tail {
     pub(crate) bytes_next: u64,
     /// How many tickets have been used.
     pub(crate) tickets: u32,
+    /// The tickets used last, the very last in front; the others are rows of `tickets`. Most items
+    /// come by one of them, and cost no row of their own.
+    pub(crate) recent: Vec<RecentTicket>,
+}
+
+/// A ticket used lately.
+#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub(crate) struct RecentTicket {
+    pub(crate) ticket: TicketId,
+    pub(crate) usage: TicketUse,
 }
 
 /// A part of an entry.
@@ -196,6 +206,14 @@ mod tests {
                 seal_key: SealKey(key),
                 friendship_token_hash: key,
             });
+            survives(&Chunk { bytes_before: numbers[0], is_last, bytes });
+            let share = Share { end: Seq(numbers[0]), entries: numbers[1], bytes: numbers[2] };
+            let mut link = LinkId([0; 16]);
+            link.0.copy_from_slice(&key[..16]);
+            let links = vec![LinkPlace { link, last: Seq(numbers[3]) }; 3];
+            let usage = TicketUse { older: share, newer: Share::default(), links };
+            survives(&usage);
+            let recent = RecentTicket { ticket: TicketId(link.0), usage };
             survives(&Tail {
                 ratchet: Ratchet::new(SymmetricKey(key)),
                 first: Seq(numbers[0]),
@@ -203,13 +221,8 @@ mod tests {
                 bytes_first: numbers[2],
                 bytes_next: numbers[3],
                 tickets: small[0],
+                recent: vec![recent; 2],
             });
-            survives(&Chunk { bytes_before: numbers[0], is_last, bytes });
-            let share = Share { end: Seq(numbers[0]), entries: numbers[1], bytes: numbers[2] };
-            let mut link = LinkId([0; 16]);
-            link.0.copy_from_slice(&key[..16]);
-            let links = vec![LinkPlace { link, last: Seq(numbers[3]) }; 3];
-            survives(&TicketUse { older: share, newer: Share::default(), links });
             survives(&Stock { publication: key, first: small[0], end: small[1] });
         }
 

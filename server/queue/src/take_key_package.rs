@@ -221,7 +221,7 @@ mod tests {
         let (person, ticket, _) = world.person(1);
         let request = TakeKeyPackage {
             ticket,
-            token: person.friendship_token.clone(),
+            token: person.friendship_token,
         };
         let taken = world
             .queue

@@ -140,6 +140,8 @@ impl Listening {
     }
 }
 
+/// Put an entry into a queue. The first one of a queue lands behind a refresh of its ratchet, which
+/// takes place 0.
 async fn post(raw: &Raw, ticket: Ticket, seq: u64) {
     let payload = Opaque::new(b"payload".to_vec()).unwrap();
     let entry = PostEntry {
@@ -169,12 +171,12 @@ async fn entries_are_sent_from_the_start_and_then_as_they_arrive() {
         post(&sender, ticket, seq).await;
     }
     let (mut listening, reply) = owner.listen(0).await;
-    assert_eq!(reply.unwrap().next, Seq(3));
-    assert_eq!(listening.places().await, [0, 1, 2]);
-    assert_eq!(listening.event().await, ListenEvent::CaughtUp(Seq(3)));
+    assert_eq!(reply.unwrap().next, Seq(4));
+    assert_eq!(listening.places().await, [0, 1, 2, 3]);
+    assert_eq!(listening.event().await, ListenEvent::CaughtUp(Seq(4)));
     for seq in 3..50 {
         post(&sender, ticket, seq).await;
-        assert_eq!(listening.places().await, [seq]);
+        assert_eq!(listening.places().await, [seq + 1]);
     }
     server.shutdown().await;
 }
@@ -188,14 +190,14 @@ async fn what_is_acknowledged_is_not_sent_again() {
         post(&owner.raw, ticket, seq).await;
     }
     let (mut listening, _) = owner.listen(0).await;
-    assert_eq!(listening.places().await, [0, 1, 2, 3, 4]);
+    assert_eq!(listening.places().await, [0, 1, 2, 3, 4, 5]);
     listening.ack(1).await;
     listening.ack(3).await;
     // The server finishes its side once the client has finished its own and all acks are taken.
     listening.send.finish().unwrap();
     while listening.payload().await.is_ok() {}
     let (mut again, _) = owner.listen(0).await;
-    assert_eq!(again.places().await, [3, 4]);
+    assert_eq!(again.places().await, [3, 4, 5]);
     server.shutdown().await;
 }
 
@@ -232,7 +234,7 @@ async fn a_queue_has_so_many_listeners_and_no_more() {
     );
     post(&owner.raw, ticket, 0).await;
     for listening in &mut all {
-        assert_eq!(listening.places().await, [0]);
+        assert_eq!(listening.places().await, [0, 1]);
     }
     server.shutdown().await;
 }

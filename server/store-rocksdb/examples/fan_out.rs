@@ -1,6 +1,6 @@
 //! What a commit costs: CPU time per partition of a fan-out, and commits a second.
 //!
-//! `cargo run --release -p store-rocksdb --example fan_out -- [directory [fan-out]]`
+//! `cargo run --release -p store-rocksdb --example fan_out -- [directory [fan-out|mixes|singles]]`
 #![expect(
     clippy::print_stdout,
     clippy::disallowed_methods,
@@ -77,14 +77,19 @@ fn main() {
         &StorageKey::from_bytes([1; 32]),
         Arc::new(Counter(AtomicU64::new(0))),
     );
-    fan_out(&store, SEALED, &ROWS_QUEUE, "fan-out, rows of a queue");
-    if std::env::args().nth(2).is_some() {
-        return;
+    let part = std::env::args().nth(2);
+    let runs = |name| part.as_ref().is_none_or(|part| part == name);
+    if runs("fan-out") {
+        fan_out(&store, SEALED, &ROWS_QUEUE, "fan-out, rows of a queue");
     }
-    fan_out(&store, PLAIN, &ROWS_PLAIN, "fan-out, client-sealed rows");
-    fan_out(&store, SEALED, &ROWS_SEALED, "fan-out, sealed rows");
-    singles(&store, 1);
-    singles(&store, 64);
+    if runs("mixes") {
+        fan_out(&store, PLAIN, &ROWS_PLAIN, "fan-out, client-sealed rows");
+        fan_out(&store, SEALED, &ROWS_SEALED, "fan-out, sealed rows");
+    }
+    if runs("singles") {
+        singles(&store, 1);
+        singles(&store, 64);
+    }
     println!("{:?}", store.statistics());
 }
 

@@ -57,9 +57,12 @@ pub(crate) fn open(directory: &Path, key: &HomeKey) -> Result<Connection, Error>
     prepare(connection)
 }
 
-/// A database that is gone with its connection.
+/// A database that is gone with its connection. Small pages: most tables have a row or two, and
+/// load generators open thousands.
 pub(crate) fn open_in_memory() -> Result<Connection, Error> {
-    prepare(Connection::open_in_memory()?)
+    let connection = Connection::open_in_memory()?;
+    connection.pragma_update(None, "page_size", 1_024)?;
+    prepare(connection)
 }
 
 fn prepare(mut connection: Connection) -> Result<Connection, Error> {

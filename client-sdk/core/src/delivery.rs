@@ -7,21 +7,59 @@ mod fetch_welcome_state;
 mod request_group_id;
 mod send_message;
 
-use openmls::prelude::{Ciphersuite, OpenMlsProvider};
+use openmls::prelude::OpenMlsProvider;
 use protocol::crypto::label;
 use protocol::crypto::sealed::SymmetricKey;
 use protocol::delivery::SealedIdentityKey;
-use protocol::id::GroupId;
+use protocol::error::{ErrorCode, ErrorReply};
+use protocol::id::{Epoch, GroupId};
 
+use crate::drive::Next;
 use crate::error::Error;
-use crate::tx::Tx;
+use crate::job::Step;
+use crate::state::Behind;
+use crate::tx::{Tx, storable};
 
-const _: () = assert!(matches!(
-    crate::group::leaf::CIPHERSUITE,
-    Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519
-));
+/// How long the queue is read before a server's denial is believed.
+const DENIAL_SECONDS: u64 = 20;
 
 impl Tx<'_> {
+    /// A step that waits until the queue has brought us to an epoch, unless it has.
+    fn catch_up(&self, group: &GroupId, epoch: u64, behind: Option<Behind>) -> Option<Next> {
+        let behind = behind.filter(|behind| epoch < behind.epoch)?;
+        let is_believed = |denied: u64| self.now.0 > denied.saturating_add(DENIAL_SECONDS);
+        if behind.denied.is_some_and(is_believed) {
+            return Some(Next::Over(Error::Refused(ErrorCode::Denied.into())));
+        }
+        let epoch = Epoch(behind.epoch);
+        Some(Next::Step(Step::CatchUp {
+            group: *group,
+            epoch,
+        }))
+    }
+
+    /// What a refusal of a request of epoch `ours` says about the group's epoch, or why the job is
+    /// over.
+    fn behind(&self, ours: u64, reply: ErrorReply) -> Result<Behind, Error> {
+        if reply.code == ErrorCode::Denied {
+            return Ok(Behind {
+                epoch: storable(ours.saturating_add(1)),
+                denied: Some(self.now.0),
+            });
+        }
+        if reply.code != ErrorCode::WrongEpoch {
+            return Err(Error::Refused(reply));
+        }
+        if reply.detail <= ours {
+            return Err(Error::Rewound);
+        }
+        let epoch = storable(reply.detail);
+        Ok(Behind {
+            epoch,
+            denied: None,
+        })
+    }
+
     /// The identity key as joiners of an epoch get it: under that epoch's exporter.
     fn seal_identity_key(
         &self,

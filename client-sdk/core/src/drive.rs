@@ -5,12 +5,11 @@ use std::time::Duration;
 use protocol::codec::decode_exact;
 use protocol::crypto::work::Work;
 use protocol::error::{ErrorCode, ErrorReply};
-use protocol::id::GroupId;
 use protocol::request::decode_reply;
 use protocol::time::Timestamp;
 use tls_codec::DeserializeBytes;
-use zeroize::Zeroizing;
 
+use crate::agenda::StoredJob;
 use crate::error::Error;
 use crate::home::Core;
 use crate::job::{Job, JobId, JobKind, Outcome, Step};
@@ -19,17 +18,8 @@ use crate::tx::Tx;
 
 /// More transitions without a request between them than any job has.
 const TRANSITIONS_MAX: usize = 8;
-/// Upkeep that was refused for good is tried again after this many seconds.
-const REST_SECONDS: u64 = 60;
 /// The shortest and the longest pause that a busy server may ask for.
 const PAUSE_MILLISECONDS: (u64, u64) = (100, 60_000);
-
-/// A job as stored.
-pub(crate) struct StoredJob {
-    pub(crate) id: JobId,
-    pub(crate) group: Option<GroupId>,
-    pub(crate) state: JobState,
-}
 
 /// What a job decides.
 pub(crate) enum Next {
@@ -63,13 +53,9 @@ impl Core {
     /// request is given. [SDK-JOB-1]
     ///
     /// # Errors
-    /// `Refused`, `BadPackage`, `BadServerKeys`, `Mls`, `NameTaken` and `AlreadyMember` end the
-    /// job; `Unknown` means that it is over. Anything else leaves it as it was.
+    /// If [`Error::ends_job`], the job is over and forgotten. Anything else leaves it as it was.
     pub fn step(&mut self, job: JobId, now: Timestamp) -> Result<Step, Error> {
-        self.transact(now, |tx| {
-            let job = tx.load_job(job)?;
-            tx.advance(job)
-        })?
+        self.transact(now, |tx| tx.advance(job))?
     }
 
     /// Give the reply to the job's last request, and get the next step. `payload` is the payload
@@ -83,9 +69,9 @@ impl Core {
             let next = match refusal(payload)? {
                 Some(refusal) => match pause(refusal) {
                     Some(pause) => return Ok(Ok(Step::Retry(pause))),
-                    None => tx.refused(&job, refusal)?,
+                    None => tx.decide(|| tx.refused(&job, refusal))?,
                 },
-                None => tx.answered(&job, payload)?,
+                None => tx.decide(|| tx.answered(&job, payload))?,
             };
             tx.apply(job, next)
         })?
@@ -105,125 +91,26 @@ impl Core {
 }
 
 impl Tx<'_> {
-    /// Store a job at its start.
-    pub(crate) fn add_job(
-        &self,
-        state: &JobState,
-        group: Option<&GroupId>,
-    ) -> Result<JobId, Error> {
-        let id = self.insert(
-            "INSERT INTO jobs (kind, subject, grp, state) VALUES (?1, ?2, ?3, ?4)",
-            (
-                kind_number(state.kind()),
-                state.subject(),
-                group.map(|group| group.0),
-                &*pack(state)?,
-            ),
-        )?;
-        Ok(JobId(id))
-    }
-
-    /// The job of this kind and subject, made if there is none.
-    pub(crate) fn ensure_job(&self, state: &JobState) -> Result<JobId, Error> {
-        let known = self.find_job(state.kind(), &state.subject())?;
-        known.map_or_else(|| self.add_job(state, None), Ok)
-    }
-
-    /// The same for upkeep, unless it failed a moment ago.
-    pub(crate) fn ensure_upkeep(&self, state: &JobState) -> Result<(), Error> {
-        let rests = self.count(
-            "SELECT count(*) FROM resting WHERE kind = ?1 AND subject = ?2 AND until > ?3",
-            (kind_number(state.kind()), state.subject(), self.now.0),
-        )?;
-        if rests == 0 {
-            self.ensure_job(state)?;
-        }
-        Ok(())
-    }
-
-    pub(crate) fn find_job(&self, kind: JobKind, subject: &[u8]) -> Result<Option<JobId>, Error> {
-        self.row(
-            "SELECT id FROM jobs WHERE kind = ?1 AND subject = ?2 ORDER BY id LIMIT 1",
-            (kind_number(kind), subject),
-            |row| Ok(JobId(row.get(0)?)),
-        )
-    }
-
-    /// The oldest job of a group: the only one that may have a request under way. [SDK-ORDER-1]
-    pub(crate) fn first_job(&self, group: &GroupId) -> Result<Option<StoredJob>, Error> {
-        let id = self.row(
-            "SELECT id FROM jobs WHERE grp = ?1 ORDER BY id LIMIT 1",
-            [group.0],
-            |row| Ok(JobId(row.get(0)?)),
-        )?;
-        id.map(|id| self.load_job(id)).transpose()
-    }
-
-    /// The job of the same group that must be done first. [SDK-ORDER-1]
-    pub(crate) fn earlier_job(&self, job: &StoredJob) -> Result<Option<JobId>, Error> {
-        let Some(group) = job.group else {
-            return Ok(None);
-        };
-        self.row(
-            "SELECT id FROM jobs WHERE grp = ?1 AND id < ?2 ORDER BY id LIMIT 1",
-            (group.0, job.id.0),
-            |row| Ok(JobId(row.get(0)?)),
-        )
-    }
-
-    pub(crate) fn load_job(&self, id: JobId) -> Result<StoredJob, Error> {
-        let found = self.row("SELECT grp, state FROM jobs WHERE id = ?1", [id.0], |row| {
-            Ok((
-                row.get::<_, Option<[u8; 16]>>(0)?,
-                Zeroizing::new(row.get::<_, Vec<u8>>(1)?),
-            ))
-        })?;
-        let (group, state) = found.ok_or(Error::Unknown("job"))?;
-        let state = postcard::from_bytes(&state).map_err(|_| Error::Corrupt("job"))?;
-        Ok(StoredJob {
-            id,
-            group: group.map(GroupId),
-            state,
-        })
-    }
-
-    pub(crate) fn save_job(&self, id: JobId, state: &JobState) -> Result<(), Error> {
-        self.execute(
-            "UPDATE jobs SET state = ?2 WHERE id = ?1",
-            (id.0, &*pack(state)?),
-        )?;
-        Ok(())
-    }
-
-    /// From here on the job keeps the order of a group.
-    pub(crate) fn save_job_group(&self, id: JobId, group: &GroupId) -> Result<(), Error> {
-        self.execute("UPDATE jobs SET grp = ?2 WHERE id = ?1", (id.0, group.0))?;
-        Ok(())
-    }
-
-    pub(crate) fn drop_job(&self, id: JobId) -> Result<(), Error> {
-        self.execute("DELETE FROM jobs WHERE id = ?1", [id.0])?;
-        Ok(())
-    }
-
-    fn list_jobs(&self) -> Result<Vec<Job>, Error> {
-        let ids = self.rows("SELECT id FROM jobs ORDER BY id LIMIT 10000", [], |row| {
-            Ok((JobId(row.get(0)?), row.get(0)?))
-        })?;
-        let jobs = ids.into_iter().map(|(id, _): (JobId, i64)| {
-            let job = self.load_job(id)?;
-            Ok(Job {
-                id,
-                kind: job.state.kind(),
-                group: job.group,
-            })
-        });
-        jobs.collect()
-    }
-
-    fn advance(&self, job: StoredJob) -> Result<Verdict, Error> {
-        let next = self.next(&job)?;
+    fn advance(&self, id: JobId) -> Result<Verdict, Error> {
+        let job = self.load_job(id)?;
+        let next = self.decide(|| self.next(&job))?;
         self.apply(job, next)
+    }
+
+    /// Take a job as far as it goes without its shell.
+    pub(crate) fn prepare(&self, id: JobId) -> Result<(), Error> {
+        self.advance(id)?.map(drop)
+    }
+
+    /// Decide what comes next; an error that ends the job undoes what led to it.
+    fn decide(&self, decide: impl FnOnce() -> Result<Next, Error>) -> Result<Next, Error> {
+        self.attempt(decide).or_else(|error| {
+            if error.ends_job() {
+                Ok(Next::Over(error))
+            } else {
+                Err(error)
+            }
+        })
     }
 
     fn apply(&self, mut job: StoredJob, mut next: Next) -> Result<Verdict, Error> {
@@ -233,7 +120,7 @@ impl Tx<'_> {
                 Next::Goto(state) => {
                     job.state = state;
                     self.save_job(job.id, &job.state)?;
-                    next = self.next(&job)?;
+                    next = self.decide(|| self.next(&job))?;
                 }
                 Next::Done(outcome) => {
                     self.drop_job(job.id)?;
@@ -253,14 +140,7 @@ impl Tx<'_> {
     fn abandon(&self, job: &StoredJob) -> Result<(), Error> {
         let kind = job.state.kind();
         if kind.is_upkeep() || kind == JobKind::ClaimUsername {
-            self.execute(
-                "INSERT OR REPLACE INTO resting (kind, subject, until) VALUES (?1, ?2, ?3)",
-                (
-                    kind_number(kind),
-                    job.state.subject(),
-                    self.now.0.saturating_add(REST_SECONDS),
-                ),
-            )?;
+            self.rest(&job.state)?;
         }
         match &job.state {
             JobState::Connect { username, .. } => self.forget_connection_request(username),
@@ -371,7 +251,7 @@ impl Tx<'_> {
             JobState::CreateGroup { name, .. } => self.refused_create_group(job, name, reply),
             JobState::CommitGroup(commit) => self.refused_commit_group(job, commit, reply),
             JobState::SendMessage { message, sent, .. } => {
-                Self::refused_send_message(job, *message, sent.as_ref(), reply)
+                self.refused_send_message(*message, sent.as_ref(), reply)
             }
             JobState::JoinGroup { join, .. } => self.refused_join_group(*join, reply),
             JobState::ReleaseUsername { hash } => self.refused_release_username(*hash, reply),
@@ -424,32 +304,5 @@ fn pause(refusal: ErrorReply) -> Option<Duration> {
         | ErrorCode::Invalid
         | ErrorCode::QuotaExceeded
         | ErrorCode::Rewound => None,
-    }
-}
-
-fn pack(state: &JobState) -> Result<Zeroizing<Vec<u8>>, Error> {
-    postcard::to_stdvec(state)
-        .map(Zeroizing::new)
-        .map_err(|_| Error::Corrupt("job"))
-}
-
-/// The number in the database: never reused.
-fn kind_number(kind: JobKind) -> u8 {
-    match kind {
-        JobKind::Register => 1,
-        JobKind::FetchServerKeys => 2,
-        JobKind::CreateQueue => 3,
-        JobKind::TakeTickets => 4,
-        JobKind::PublishKeyPackages => 5,
-        JobKind::ClaimUsername => 6,
-        JobKind::ReleaseUsername => 7,
-        JobKind::PublishConnectionPackages => 8,
-        JobKind::FetchConnectionRequests => 9,
-        JobKind::Connect => 10,
-        JobKind::AcceptConnection => 11,
-        JobKind::CreateGroup => 12,
-        JobKind::CommitGroup => 13,
-        JobKind::SendMessage => 14,
-        JobKind::JoinGroup => 15,
     }
 }

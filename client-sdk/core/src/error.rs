@@ -50,6 +50,36 @@ pub enum Error {
     Corrupt(&'static str),
 }
 
+impl Error {
+    /// Whether a job that failed with this is over and forgotten. Otherwise it is as it was, and
+    /// may be tried again.
+    #[must_use]
+    pub fn ends_job(&self) -> bool {
+        match self {
+            Self::Mls(_)
+            | Self::NotRegistered
+            | Self::AlreadyRegistered
+            | Self::Unknown(_)
+            | Self::NameTaken
+            | Self::TooLong
+            | Self::AlreadyMember
+            | Self::BadServerKeys
+            | Self::BadPackage
+            | Self::Refused(_)
+            | Self::Rewound => true,
+            Self::InUse
+            | Self::WrongKey
+            | Self::NewerHome
+            | Self::Storage(_)
+            | Self::Io(_)
+            | Self::Crypto
+            | Self::BadReply
+            | Self::NotExpected
+            | Self::Corrupt(_) => false,
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -83,7 +113,23 @@ impl std::error::Error for Error {
             Self::Storage(error) => Some(error),
             Self::Io(error) => Some(error),
             Self::Refused(reply) => Some(reply),
-            _ => None,
+            Self::InUse
+            | Self::WrongKey
+            | Self::NewerHome
+            | Self::Crypto
+            | Self::Mls(_)
+            | Self::NotRegistered
+            | Self::AlreadyRegistered
+            | Self::Unknown(_)
+            | Self::NameTaken
+            | Self::TooLong
+            | Self::AlreadyMember
+            | Self::BadReply
+            | Self::BadServerKeys
+            | Self::BadPackage
+            | Self::Rewound
+            | Self::NotExpected
+            | Self::Corrupt(_) => None,
         }
     }
 }

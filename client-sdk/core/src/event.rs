@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Somebody, as far as they are known. Only a verified person's address is to be believed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     /// `<user id in hex>@<domain>`; absent if nothing about the identity could be opened.
     pub address: Option<String>,
@@ -20,7 +20,7 @@ pub struct Person {
 }
 
 /// An event with its number in the home.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredEvent {
     /// Counts up.
     pub id: i64,
@@ -30,7 +30,7 @@ pub struct StoredEvent {
 }
 
 /// What happened. Group ids are in hex.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {

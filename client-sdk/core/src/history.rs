@@ -264,7 +264,7 @@ impl Core {
     /// # Errors
     /// The home's fault.
     pub fn unseen_events(&self, limit: usize) -> Result<Vec<StoredEvent>, Error> {
-        let sql = "SELECT id, event FROM events WHERE seen = 0 ORDER BY id LIMIT ?1";
+        let sql = "SELECT id, event FROM events ORDER BY id LIMIT ?1";
         self.view(|tx| {
             let rows = tx.rows(sql, [limit.min(ROWS_MAX)], |row| {
                 Ok((row.get(0)?, row.get::<_, String>(1)?))
@@ -280,15 +280,7 @@ impl Core {
     /// The home's fault.
     pub fn mark_seen(&mut self, up_to: i64) -> Result<(), Error> {
         self.transact(Timestamp(0), |tx| {
-            // The newest row stays, so that numbers go on counting up.
-            tx.execute(
-                "UPDATE events SET seen = 1 WHERE id <= ?1 AND seen = 0",
-                [up_to],
-            )?;
-            tx.execute(
-                "DELETE FROM events WHERE seen = 1 AND id < (SELECT max(id) FROM events)",
-                [],
-            )?;
+            tx.execute("DELETE FROM events WHERE id <= ?1", [up_to])?;
             Ok(())
         })
     }

@@ -11,7 +11,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `home`, `database`, `tx` | the open home, its file, a transaction |
-//! | `job`, `state`, `drive` | what jobs are, what they store, how they move |
+//! | `job`, `state`, `agenda`, `drive` | what jobs are, what they store, their rows, how they move |
 //! | `auth`, `delivery`, `queue` | a file for each operation, named as in the registry |
 //! | `group` | leaves, members, events of groups, what members say |
 //! | `account`, `contact` | who we are, whom we know |
@@ -19,6 +19,7 @@
 //! | `event`, `read`, `history` | what the user is shown |
 
 mod account;
+mod agenda;
 mod auth;
 mod codec;
 mod contact;
@@ -32,6 +33,7 @@ mod hex;
 mod history;
 mod home;
 mod job;
+mod opaque;
 mod outgoing;
 mod queue;
 mod read;

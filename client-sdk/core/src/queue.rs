@@ -21,7 +21,6 @@ pub(crate) use take_key_package::OpenedKeyPackage;
 
 use crate::drive::Next;
 use crate::error::Error;
-use crate::job::Step;
 use crate::state::JobState;
 use crate::tx::{Tx, stored};
 
@@ -99,14 +98,14 @@ impl Tx<'_> {
     /// A step that waits for queue or tickets, unless there are as many as needed.
     pub(crate) fn wait_for_tickets(&self, needed: u64) -> Result<Option<Next>, Error> {
         if self.created_queue()?.is_none() {
-            return Ok(Some(Next::Step(Step::Wait(
-                self.ensure_job(&JobState::CreateQueue)?,
-            ))));
+            return Ok(Some(Next::Step(
+                self.wait_for_upkeep(&JobState::CreateQueue)?,
+            )));
         }
         if self.free_tickets()? < needed {
-            return Ok(Some(Next::Step(Step::Wait(
-                self.ensure_job(&JobState::TakeTickets)?,
-            ))));
+            return Ok(Some(Next::Step(
+                self.wait_for_upkeep(&JobState::TakeTickets)?,
+            )));
         }
         Ok(None)
     }
@@ -119,6 +118,6 @@ impl Tx<'_> {
             [],
             |row| Ok((TicketId(row.get(0)?), Ticket(row.get(1)?))),
         )?;
-        row.ok_or(Error::Unknown("ticket left"))
+        row.ok_or(Error::Corrupt("tickets"))
     }
 }

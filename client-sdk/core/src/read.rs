@@ -18,7 +18,7 @@ pub struct RequestId(pub i64);
 pub struct MessageId(pub i64);
 
 /// The client's own account.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Account {
     /// `<user id in hex>@<domain>`.
     pub address: String,
@@ -31,7 +31,7 @@ pub struct Account {
 }
 
 /// A username of ours.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct OwnUsername {
     /// `name@domain`.
     pub username: String,
@@ -42,7 +42,7 @@ pub struct OwnUsername {
 }
 
 /// Somebody who can be invited.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct ContactEntry {
     /// The number for invitations.
     pub id: ContactId,
@@ -51,7 +51,7 @@ pub struct ContactEntry {
 }
 
 /// Somebody's open wish to become a contact.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct IncomingRequest {
     /// The number for accept and reject.
     pub id: RequestId,
@@ -62,7 +62,7 @@ pub struct IncomingRequest {
 }
 
 /// Our open wish to become somebody's contact.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct OutgoingRequest {
     /// Whom we asked.
     pub username: String,
@@ -71,7 +71,7 @@ pub struct OutgoingRequest {
 }
 
 /// A group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct GroupEntry {
     /// Its id.
     pub id: GroupId,
@@ -86,7 +86,7 @@ pub struct GroupEntry {
 }
 
 /// A member of a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct MemberEntry {
     /// The place in the group: for removal.
     pub leaf: LeafIndex,
@@ -109,7 +109,7 @@ pub enum MessageState {
 }
 
 /// A message of the history.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct MessageEntry {
     /// Its row.
     pub id: MessageId,

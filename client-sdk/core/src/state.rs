@@ -1,11 +1,29 @@
 //! What a job has stored: where it stands, and the requests that it must repeat as they are.
 
+use std::ops::Deref;
+
 use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::job::JobKind;
 
-/// Bytes of a wire structure.
-pub(crate) type Encoded = Vec<u8>;
+/// Bytes of a wire structure, most of which hold a key; zeroed when dropped.
+#[derive(Clone, Zeroize, ZeroizeOnDrop, Serialize, Deserialize)]
+pub(crate) struct Encoded(Vec<u8>);
+
+impl From<Vec<u8>> for Encoded {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl Deref for Encoded {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 /// A job's state. Written with postcard: variants and fields are only ever appended.
 #[derive(Clone, Serialize, Deserialize)]
@@ -55,7 +73,7 @@ pub(crate) enum JobState {
     SendMessage {
         message: i64,
         sent: Option<SentMessage>,
-        behind: Option<u64>,
+        behind: Option<Behind>,
     },
     /// With the `FetchWelcomeState`, once the Welcome was opened.
     JoinGroup {
@@ -70,6 +88,16 @@ pub(crate) enum WorkState {
     Challenge,
     Solve(Encoded),
     Send(Encoded),
+}
+
+/// The group has moved on without us: the queue must be read first.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Behind {
+    /// Until this epoch is reached.
+    pub(crate) epoch: u64,
+    /// When the server denied that we are in the group. It says so, too, when it has forgotten the
+    /// epoch that we are in, so what the queue tells goes before.
+    pub(crate) denied: Option<u64>,
 }
 
 /// A message as it was encrypted.
@@ -88,8 +116,7 @@ pub(crate) struct CommitState {
     /// Leaves to remove, with the signature key by which they are meant.
     pub(crate) removed: Vec<(u32, [u8; 32])>,
     pub(crate) sent: Option<SentCommit>,
-    /// The server's epoch, when it was ahead.
-    pub(crate) behind: Option<u64>,
+    pub(crate) behind: Option<Behind>,
     /// The epoch that the accepted commit led to, however that became known.
     pub(crate) accepted: Option<u64>,
 }

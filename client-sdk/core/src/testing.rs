@@ -204,6 +204,16 @@ impl Person {
         person
     }
 
+    pub(crate) fn on_disk(directory: PathBuf) -> Self {
+        let mut core = Core::open(&directory, &HomeKey::Raw([5; 32])).unwrap();
+        core.set_stock(Stock {
+            key_packages: 2,
+            tickets: 4,
+            connection_packages: 1,
+        });
+        Self { core, home: None }
+    }
+
     /// Lose the process, if the home outlives it.
     pub(crate) fn die(&mut self) {
         let Some((directory, key)) = &self.home else {
@@ -260,6 +270,15 @@ impl Person {
             };
         }
         panic!("the job does not end");
+    }
+
+    /// The request that a job has next.
+    pub(crate) fn request(&mut self, world: &World, job: JobId) -> Outgoing {
+        let step = self.core.step(job, world.now).unwrap();
+        let Step::Send(outgoing) = step else {
+            panic!("{step:?}")
+        };
+        outgoing
     }
 
     /// Do all upkeep that is due, and whatever else is not done.
@@ -369,10 +388,11 @@ impl Person {
 
     pub(crate) fn create_group(&mut self, world: &World, name: &str) -> GroupId {
         let job = self.core.create_group(name, world.now).unwrap();
-        match self.finish(world, job).unwrap() {
-            Outcome::GroupCreated { group } => group,
-            outcome => panic!("{outcome:?}"),
-        }
+        let outcome = self.finish(world, job).unwrap();
+        let Outcome::GroupCreated { group } = outcome else {
+            panic!("{outcome:?}")
+        };
+        group
     }
 
     /// Invite contacts, and tell them the group's name.
@@ -407,21 +427,23 @@ impl Person {
 
 /// The texts among events, with their senders' display names.
 pub(crate) fn texts(events: &[Event]) -> Vec<(Option<String>, String)> {
-    let text = |event: &Event| match event {
-        Event::MessageReceived { sender, body, .. } => {
-            assert!(sender.verified);
-            Some((sender.display_name.clone(), body.clone()))
-        }
-        _ => None,
+    let text = |event: &Event| {
+        let Event::MessageReceived { sender, body, .. } = event else {
+            return None;
+        };
+        assert!(sender.verified);
+        Some((sender.display_name.clone(), body.clone()))
     };
     events.iter().filter_map(text).collect()
 }
 
 /// The problems among events.
 pub(crate) fn problems(events: &[Event]) -> Vec<Problem> {
-    let problem = |event: &Event| match event {
-        Event::Problem { problem, .. } => Some(*problem),
-        _ => None,
+    let problem = |event: &Event| {
+        let Event::Problem { problem, .. } = event else {
+            return None;
+        };
+        Some(*problem)
     };
     events.iter().filter_map(problem).collect()
 }

@@ -12,7 +12,8 @@ use protocol::crypto::work::Work;
 use protocol::error::{ErrorCode, ErrorReply};
 use protocol::id::Domain;
 
-use crate::drive::{Next, StoredJob, success};
+use crate::agenda::StoredJob;
+use crate::drive::{Next, success};
 use crate::error::Error;
 use crate::job::{Step, WorkOrder};
 use crate::outgoing::{Isolation, Outgoing};
@@ -34,7 +35,7 @@ impl Tx<'_> {
         if !reply.challenge.difficulty.is_reasonable() {
             return Err(Error::BadReply);
         }
-        Ok(WorkState::Solve(encode(&reply.challenge)))
+        Ok(WorkState::Solve(encode(&reply.challenge).into()))
     }
 
     pub(super) fn solve(challenge: &[u8], purpose: [u8; 32]) -> Result<Next, Error> {
@@ -44,24 +45,27 @@ impl Tx<'_> {
 
     /// Take the work of a job that waits for it.
     pub(crate) fn worked(&self, job: &StoredJob, work: &Work) -> Result<Next, Error> {
-        let sent = WorkState::Send(encode(work));
-        match &job.state {
-            JobState::Register {
+        let sent = WorkState::Send(encode(work).into());
+        if let JobState::Register {
+            request,
+            work: WorkState::Solve(_),
+        } = &job.state
+        {
+            let request = request.clone();
+            return Ok(Next::Goto(JobState::Register {
                 request,
-                work: WorkState::Solve(_),
-            } => Ok(Next::Goto(JobState::Register {
-                request: request.clone(),
                 work: sent,
-            })),
-            JobState::ClaimUsername {
-                hash,
-                work: WorkState::Solve(_),
-            } => Ok(Next::Goto(JobState::ClaimUsername {
-                hash: *hash,
-                work: sent,
-            })),
-            _ => Err(Error::NotExpected),
+            }));
         }
+        if let JobState::ClaimUsername {
+            hash,
+            work: WorkState::Solve(_),
+        } = &job.state
+        {
+            let hash = *hash;
+            return Ok(Next::Goto(JobState::ClaimUsername { hash, work: sent }));
+        }
+        Err(Error::NotExpected)
     }
 
     /// An expired puzzle is replaced; any other refusal is final.

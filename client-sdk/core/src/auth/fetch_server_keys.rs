@@ -8,7 +8,7 @@ use protocol::id::{Domain, Fingerprint};
 use crate::account::domain_of;
 use crate::drive::{Next, success};
 use crate::error::Error;
-use crate::job::{JobId, Outcome, Step};
+use crate::job::{Outcome, Step};
 use crate::outgoing::{Isolation, Outgoing};
 use crate::state::JobState;
 use crate::tx::{Tx, stored};
@@ -93,11 +93,14 @@ impl Tx<'_> {
         Ok(keys.verify(domain, self.now).ok())
     }
 
-    /// The job that fetches a domain's keys.
-    pub(crate) fn fetch_server_keys(&self, domain: &Domain) -> Result<JobId, Error> {
-        self.ensure_job(&JobState::FetchServerKeys {
-            domain: domain.as_str().to_owned(),
-        })
+    /// Wait for a domain's keys; if they were refused a moment ago, there are none to be had.
+    pub(crate) fn wait_for_server_keys(&self, domain: &Domain) -> Result<Next, Error> {
+        let domain = domain.as_str().to_owned();
+        let fetch = JobState::FetchServerKeys { domain };
+        if self.is_resting(&fetch)? {
+            return Ok(Next::Over(Error::BadServerKeys));
+        }
+        Ok(Next::Step(Step::Wait(self.ensure_job(&fetch)?)))
     }
 
     /// When the newest keys of a domain were fetched.

@@ -18,7 +18,7 @@ use crate::drive::{Next, success};
 use crate::error::Error;
 use crate::job::{Outcome, Step};
 use crate::outgoing::{Isolation, Outgoing};
-use crate::state::JobState;
+use crate::state::{Encoded, JobState};
 use crate::tx::{Tx, stored};
 
 /// How often a package may be taken.
@@ -33,7 +33,7 @@ impl Tx<'_> {
     pub(crate) fn next_publish_connection_packages(
         &self,
         hash: [u8; 32],
-        body: Option<&Vec<u8>>,
+        body: Option<&Encoded>,
     ) -> Result<Next, Error> {
         let Some(username) = self.username(hash)? else {
             return Ok(Next::Over(Error::Unknown("username")));
@@ -52,7 +52,7 @@ impl Tx<'_> {
             });
             return Ok(Next::Goto(JobState::PublishConnectionPackages {
                 hash,
-                body: Some(body),
+                body: Some(body.into()),
             }));
         };
         let body: PublishConnectionPackages = stored(body, "connection packages")?;
@@ -65,7 +65,7 @@ impl Tx<'_> {
     pub(crate) fn answered_publish_connection_packages(
         &self,
         hash: [u8; 32],
-        body: Option<&Vec<u8>>,
+        body: Option<&Encoded>,
         payload: &[u8],
     ) -> Result<Next, Error> {
         let PublishConnectionPackagesReply {} = success(payload)?;

@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::home::Core;
 use crate::job::{JobId, Outcome, Step};
 use crate::outgoing::{Isolation, Outgoing};
-use crate::state::{JobState, WorkState};
+use crate::state::{Encoded, JobState, WorkState};
 use crate::tx::{Tx, stored};
 
 impl Core {
@@ -69,16 +69,16 @@ impl Tx<'_> {
 
     pub(crate) fn next_register(
         &self,
-        request: Option<&Vec<u8>>,
+        request: Option<&Encoded>,
         work: &WorkState,
     ) -> Result<Next, Error> {
         let account = self.account()?.ok_or(Error::NotRegistered)?;
         let domain = &account.user.domain;
         let Some(issuer) = self.server_keys(domain)? else {
-            return Ok(Next::Step(Step::Wait(self.fetch_server_keys(domain)?)));
+            return self.wait_for_server_keys(domain);
         };
         let Some(request) = request else {
-            let request = Some(encode(&self.credential_request(&account, &issuer)));
+            let request = Some(encode(&self.credential_request(&account, &issuer)).into());
             return Ok(Next::Goto(JobState::Register {
                 request,
                 work: WorkState::Challenge,
@@ -104,7 +104,7 @@ impl Tx<'_> {
 
     pub(crate) fn answered_register(
         &self,
-        request: Option<&Vec<u8>>,
+        request: Option<&Encoded>,
         work: &WorkState,
         payload: &[u8],
     ) -> Result<Next, Error> {

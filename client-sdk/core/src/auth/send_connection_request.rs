@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::home::Core;
 use crate::job::{JobId, Outcome, Step};
 use crate::outgoing::{Isolation, Outgoing};
-use crate::state::JobState;
+use crate::state::{Encoded, JobState};
 use crate::tx::{Tx, stored};
 
 /// Every request has this length before it is sealed.
@@ -50,7 +50,7 @@ impl Tx<'_> {
         &self,
         username: &str,
         hash: [u8; 32],
-        body: Option<&Vec<u8>>,
+        body: Option<&Encoded>,
     ) -> Result<Next, Error> {
         let username: Username = username.parse().map_err(|_| Error::Corrupt("username"))?;
         let domain = username.domain().clone();
@@ -74,7 +74,7 @@ impl Tx<'_> {
         &self,
         username: &str,
         hash: [u8; 32],
-        body: Option<&Vec<u8>>,
+        body: Option<&Encoded>,
         payload: &[u8],
     ) -> Result<Next, Error> {
         if body.is_some() {
@@ -88,8 +88,11 @@ impl Tx<'_> {
         let Some(package) = self.taken_connection_package(hash, payload)? else {
             return Ok(Next::Over(Error::BadPackage));
         };
-        let body = self.connection_request(username, hash, &package)?;
-        let body = Some(encode(&body));
+        let body = match self.free_tickets()? {
+            // Another job was quicker: wait for more, and take another package.
+            0 => None,
+            _ => Some(encode(&self.connection_request(username, hash, &package)?).into()),
+        };
         Ok(Next::Goto(JobState::Connect {
             username: username.to_owned(),
             hash,

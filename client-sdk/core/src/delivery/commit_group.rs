@@ -14,14 +14,15 @@ use protocol::codec::{Opaque, encode};
 use protocol::crypto::identity::WrappedLinkKey;
 use protocol::crypto::signature::{PrivateKey, PublicKey};
 use protocol::delivery::{AddedMember, CommitGroup, CommitGroupReply, WelcomeForAdded};
-use protocol::error::{ErrorCode, ErrorReply};
+use protocol::error::ErrorReply;
 use protocol::id::{Epoch, GroupId, LeafIndex};
 use protocol::limit::COMMIT_ADDS_MAX;
 use protocol::queue::PublishedKeyPackage;
 use protocol::time::Timestamp;
 
+use crate::agenda::StoredJob;
 use crate::delivery::create_group::serialized;
-use crate::drive::{Next, StoredJob, success};
+use crate::drive::{Next, success};
 use crate::error::Error;
 use crate::group::StoredGroup;
 use crate::group::content::Body;
@@ -147,11 +148,8 @@ impl Tx<'_> {
         }
         let mut mls = self.mls_group(&id)?;
         let epoch = mls.epoch().as_u64();
-        if let Some(behind) = commit.behind.filter(|behind| epoch < *behind) {
-            return Ok(Next::Step(Step::CatchUp {
-                group: id,
-                epoch: Epoch(behind),
-            }));
+        if let Some(wait) = self.catch_up(&id, epoch, commit.behind) {
+            return Ok(wait);
         }
         match &commit.sent {
             Some(sent) if sent.epoch == epoch && mls.pending_commit().is_some() => {
@@ -177,8 +175,7 @@ impl Tx<'_> {
             return Ok(Next::Over(Error::Unknown("contact")));
         };
         if self.server_keys(&contact.user.domain)?.is_none() {
-            let wait = self.fetch_server_keys(&contact.user.domain)?;
-            return Ok(Next::Step(Step::Wait(wait)));
+            return self.wait_for_server_keys(&contact.user.domain);
         }
         Ok(Next::Step(Step::Send(Self::take_key_package(&contact))))
     }
@@ -232,7 +229,7 @@ impl Tx<'_> {
             .map_err(|_| Error::Mls("commit"))?;
         let pending = mls.pending_commit().ok_or(Error::Mls("pending commit"))?;
         let (next_state_key, wrap) = self.next_keys(pending)?;
-        let (message, welcome, info) = bundle.into_messages();
+        let (message, welcome, group_info) = bundle.into_messages();
         let welcome = welcome.map_or_else(|| Ok(Opaque::default()), |it| serialized(&it))?;
         let body = CommitGroup {
             group: group.id,
@@ -240,7 +237,7 @@ impl Tx<'_> {
             state_key,
             next_state_key,
             commit: serialized(&message)?,
-            group_info: serialized(&info.ok_or(Error::Mls("GroupInfo"))?)?,
+            group_info: serialized(&group_info.ok_or(Error::Mls("GroupInfo"))?)?,
             welcome: WelcomeForAdded { welcome },
             added: adds.iter().map(|add| add.member.clone()).collect(),
             identity_key: self.seal_identity_key(&group.id, &group.identity_key, &wrap)?,
@@ -248,7 +245,7 @@ impl Tx<'_> {
         let added = adds.iter().map(|add| add.opened.leaf.0).collect();
         Ok(Ok(SentCommit {
             epoch,
-            body: encode(&body),
+            body: encode(&body).into(),
             added,
         }))
     }
@@ -341,7 +338,11 @@ impl Tx<'_> {
         let (epoch, number) = (reply.epoch.0, reply.number.0);
         let mls = self.mls_group(&id)?;
         let is_pending = mls.epoch().as_u64() == sent.epoch && mls.pending_commit().is_some();
-        if !is_pending || epoch != sent.epoch.saturating_add(1) || storable(number) != number {
+        if number == 0
+            || !is_pending
+            || epoch != sent.epoch.saturating_add(1)
+            || storable(number) != number
+        {
             return Err(Error::BadReply);
         }
         let group = self.active_group(&id)?;
@@ -371,17 +372,13 @@ impl Tx<'_> {
         let Some(sent) = commit.sent.as_ref().filter(|_| commit.wanted.is_empty()) else {
             return Ok(Next::Over(Error::Refused(reply)));
         };
-        if reply.code != ErrorCode::WrongEpoch {
-            return Ok(Next::Over(Error::Refused(reply)));
+        match self.behind(sent.epoch, reply) {
+            Ok(behind) => Ok(Next::Goto(JobState::CommitGroup(CommitState {
+                behind: Some(behind),
+                ..commit.clone()
+            }))),
+            Err(error) => Ok(Next::Over(error)),
         }
-        if reply.detail <= sent.epoch {
-            return Ok(Next::Over(Error::Rewound));
-        }
-        let behind = Some(storable(reply.detail));
-        Ok(Next::Goto(JobState::CommitGroup(CommitState {
-            behind,
-            ..commit.clone()
-        })))
     }
 
     /// A commit of ours that was sent and whose fate we have not heard of.

@@ -14,7 +14,8 @@ use protocol::id::{Epoch, GroupId};
 use protocol::time::Timestamp;
 use tls_codec::Serialize;
 
-use crate::drive::{Next, StoredJob, success};
+use crate::agenda::StoredJob;
+use crate::drive::{Next, success};
 use crate::error::Error;
 use crate::group::content::GROUP_NAME_BYTES_MAX;
 use crate::group::leaf::{CIPHERSUITE, capabilities, mls_lifetime, signer};
@@ -22,7 +23,7 @@ use crate::group::{Standing, StoredGroup, join_config};
 use crate::home::Core;
 use crate::job::{JobId, Outcome, Step};
 use crate::outgoing::Outgoing;
-use crate::state::JobState;
+use crate::state::{Encoded, JobState};
 use crate::tx::{Tx, stored};
 
 impl Core {
@@ -51,7 +52,7 @@ impl Tx<'_> {
     pub(crate) fn next_create_group(
         &self,
         name: &str,
-        body: Option<&Vec<u8>>,
+        body: Option<&Encoded>,
     ) -> Result<Next, Error> {
         debug_assert!(check_name(name).is_ok());
         let Some(body) = body else {
@@ -78,15 +79,20 @@ impl Tx<'_> {
         &self,
         job: &StoredJob,
         name: &str,
-        body: Option<&Vec<u8>>,
+        body: Option<&Encoded>,
         payload: &[u8],
     ) -> Result<Next, Error> {
         let Some(body) = body else {
             let group = Self::requested_group_id(payload)?;
+            if self.free_tickets()? == 0 {
+                // Another job was quicker: wait for more.
+                let name = name.to_owned();
+                return Ok(Next::Goto(JobState::CreateGroup { name, body: None }));
+            }
             if self.find_stored_group(&group)?.is_some() {
                 return Err(Error::BadReply);
             }
-            let body = Some(encode(&self.new_group(group, name)?));
+            let body = Some(encode(&self.new_group(group, name)?).into());
             self.save_job_group(job.id, &group)?;
             return Ok(Next::Goto(JobState::CreateGroup {
                 name: name.to_owned(),
@@ -182,14 +188,14 @@ impl Tx<'_> {
         self.add_epoch(&id, Epoch(0), &state_key, 0)?;
         let own = BTreeMap::from([(leaf.public_key, link_key)]);
         self.refresh_members(&id, &mls, &group.identity_key, &own)?;
-        let info = mls.export_group_info(provider.crypto(), &signer, false);
-        let info = info.map_err(|_| Error::Mls("GroupInfo"))?;
+        let group_info = mls.export_group_info(provider.crypto(), &signer, false);
+        let group_info = group_info.map_err(|_| Error::Mls("GroupInfo"))?;
         let tree = mls.export_ratchet_tree();
         Ok(CreateGroup {
             group: id,
             identity_key: self.seal_identity_key(&id, &group.identity_key, &wrap)?,
             state_key,
-            group_info: serialized(&info)?,
+            group_info: serialized(&group_info)?,
             ratchet_tree: serialized(&tree)?,
             ticket: QualifiedTicket { domain, ticket },
             link_key,

@@ -21,7 +21,7 @@ use crate::group::{Standing, StoredGroup, join_config};
 use crate::hex;
 use crate::job::{Outcome, Step};
 use crate::outgoing::{Isolation, Outgoing};
-use crate::state::JobState;
+use crate::state::{Encoded, JobState};
 use crate::tx::{Tx, storable, stored};
 
 /// A Welcome that waits for its state.
@@ -48,13 +48,13 @@ impl Tx<'_> {
         Ok(())
     }
 
-    pub(crate) fn next_join_group(&self, join: i64, body: Option<&Vec<u8>>) -> Result<Next, Error> {
+    pub(crate) fn next_join_group(&self, join: i64, body: Option<&Encoded>) -> Result<Next, Error> {
         let Some(body) = body else {
             let stored = self.join(join)?;
             return match self.peek(&stored)? {
                 Some(body) => Ok(Next::Goto(JobState::JoinGroup {
                     join,
-                    body: Some(encode(&body)),
+                    body: Some(encode(&body).into()),
                 })),
                 None => self.give_up_join(join, None),
             };
@@ -71,7 +71,7 @@ impl Tx<'_> {
     pub(crate) fn answered_join_group(
         &self,
         join: i64,
-        body: Option<&Vec<u8>>,
+        body: Option<&Encoded>,
         payload: &[u8],
     ) -> Result<Next, Error> {
         let reply: FetchWelcomeStateReply = success(payload)?;
@@ -135,16 +135,11 @@ impl Tx<'_> {
         }
     }
 
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "an allow-list over OpenMLS's growing enum"
-    )]
     fn open_welcome(&self, join: &StoredJoin) -> Result<ProcessedWelcome, Reject> {
         let message: MlsMessageIn =
             decode_exact(&join.welcome).map_err(|_| Problem::WelcomeRefused)?;
-        let welcome = match message.extract() {
-            MlsMessageBodyIn::Welcome(welcome) => welcome,
-            _ => return Err(Problem::WelcomeRefused.into()),
+        let MlsMessageBodyIn::Welcome(welcome) = message.extract() else {
+            return Err(Problem::WelcomeRefused.into());
         };
         ProcessedWelcome::new_from_welcome(&self.provider(), &join_config(), welcome)
             .map_err(|_| Problem::WelcomeRefused.into())

@@ -10,12 +10,13 @@ use openmls::prelude::MlsGroup;
 use protocol::codec::{Opaque, encode};
 use protocol::crypto::signature::PrivateKey;
 use protocol::delivery::{SendMessage, SendMessageReply};
-use protocol::error::{ErrorCode, ErrorReply};
+use protocol::error::ErrorReply;
 use protocol::id::{Epoch, GroupId, LeafIndex};
 use protocol::time::Timestamp;
 
+use crate::agenda::StoredJob;
 use crate::delivery::create_group::serialized;
-use crate::drive::{Next, StoredJob, success};
+use crate::drive::{Next, success};
 use crate::error::Error;
 use crate::group::StoredGroup;
 use crate::group::content::{Body, Content};
@@ -24,7 +25,7 @@ use crate::home::Core;
 use crate::job::{JobId, Outcome, Step};
 use crate::outgoing::Outgoing;
 use crate::read::MessageId;
-use crate::state::{JobState, SentMessage};
+use crate::state::{Behind, JobState, SentMessage};
 use crate::tx::{Tx, storable, stored};
 
 impl Core {
@@ -36,7 +37,11 @@ impl Core {
         let text = Opaque::new(body.to_vec()).map_err(|_| Error::TooLong)?;
         self.transact(now, |tx| {
             tx.active_group(group)?;
-            tx.queue_message(group, &Body::Text(text))
+            let job = tx.queue_message(group, &Body::Text(text))?;
+            // Encrypted in the same transaction, if it is this message's turn: a disk that must be
+            // sure takes longer than anything else here.
+            tx.prepare(job)?;
+            Ok(job)
         })
     }
 }
@@ -63,7 +68,7 @@ impl Tx<'_> {
         job: &StoredJob,
         message: i64,
         sent: Option<&SentMessage>,
-        behind: Option<u64>,
+        behind: Option<Behind>,
     ) -> Result<Next, Error> {
         if let Some(earlier) = self.earlier_job(job)? {
             return Ok(Next::Step(Step::Wait(earlier)));
@@ -80,20 +85,15 @@ impl Tx<'_> {
             return Ok(Next::Step(Step::Send(outgoing)));
         }
         let mut mls = self.mls_group(&id)?;
-        match behind {
-            Some(epoch) if mls.epoch().as_u64() < epoch => Ok(Next::Step(Step::CatchUp {
-                group: id,
-                epoch: Epoch(epoch),
-            })),
-            _ => {
-                let sent = Some(self.encrypt(&group, &mut mls, message)?);
-                Ok(Next::Goto(JobState::SendMessage {
-                    message,
-                    sent,
-                    behind: None,
-                }))
-            }
+        if let Some(wait) = self.catch_up(&id, mls.epoch().as_u64(), behind) {
+            return Ok(wait);
         }
+        let sent = Some(self.encrypt(&group, &mut mls, message)?);
+        Ok(Next::Goto(JobState::SendMessage {
+            message,
+            sent,
+            behind: None,
+        }))
     }
 
     fn encrypt(
@@ -122,7 +122,7 @@ impl Tx<'_> {
             message: serialized(&encrypted)?,
         };
         Ok(SentMessage {
-            body: encode(&body),
+            body: encode(&body).into(),
         })
     }
 
@@ -138,7 +138,7 @@ impl Tx<'_> {
             return Err(Error::NotExpected);
         };
         let number = reply.number.0;
-        if storable(number) != number {
+        if number == 0 || storable(number) != number {
             return Err(Error::BadReply);
         }
         self.number_of_ours(&group, number)?;
@@ -154,8 +154,9 @@ impl Tx<'_> {
     }
 
     /// Another epoch: encrypt the stored text again, under the one that the server is in.
+    /// [SDK-SEND-1]
     pub(crate) fn refused_send_message(
-        job: &StoredJob,
+        &self,
         message: i64,
         sent: Option<&SentMessage>,
         reply: ErrorReply,
@@ -163,20 +164,15 @@ impl Tx<'_> {
         let Some(sent) = sent else {
             return Err(Error::NotExpected);
         };
-        debug_assert!(job.group.is_some());
-        if reply.code != ErrorCode::WrongEpoch {
-            return Ok(Next::Over(Error::Refused(reply)));
-        }
         let body: SendMessage = stored(&sent.body, "message")?;
-        if reply.detail <= body.epoch.0 {
-            return Ok(Next::Over(Error::Rewound));
+        match self.behind(body.epoch.0, reply) {
+            Ok(behind) => Ok(Next::Goto(JobState::SendMessage {
+                message,
+                sent: None,
+                behind: Some(behind),
+            })),
+            Err(error) => Ok(Next::Over(error)),
         }
-        let behind = Some(storable(reply.detail));
-        Ok(Next::Goto(JobState::SendMessage {
-            message,
-            sent: None,
-            behind,
-        }))
     }
 
     /// A message that was refused for good stays in the history as such.
@@ -194,10 +190,12 @@ impl Tx<'_> {
         let Some(job) = self.first_job(group)? else {
             return Ok(false);
         };
-        Ok(match job.state {
-            JobState::SendMessage { sent, .. } => sent.is_some(),
-            JobState::CommitGroup(commit) => commit.sent.is_some() && commit.accepted.is_none(),
-            _ => false,
-        })
+        if let JobState::CommitGroup(commit) = &job.state {
+            return Ok(commit.sent.is_some() && commit.accepted.is_none());
+        }
+        Ok(matches!(
+            job.state,
+            JobState::SendMessage { sent: Some(_), .. }
+        ))
     }
 }

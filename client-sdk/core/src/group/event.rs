@@ -114,7 +114,7 @@ impl Tx<'_> {
     fn take_event(&self, group: &GroupId, event: &GroupEvent) -> Result<(), Reject> {
         let number = event.number.0;
         let problem = |problem| Reject::Problem(Some(hex::group_hex(group)), problem);
-        if storable(number) != number {
+        if number == 0 || storable(number) != number {
             return Err(problem(Problem::EventUnreadable));
         }
         self.take_number(group, number)?;
@@ -345,9 +345,12 @@ impl Tx<'_> {
         problem: Problem,
     ) -> Result<ProcessedMessage, Reject> {
         mls.process_message(&self.provider(), message)
-            .map_err(|error| match error {
-                ProcessMessageError::StorageError(error) => Reject::Fail(error.into()),
-                _ => problem.into(),
+            .map_err(|error| {
+                if let ProcessMessageError::StorageError(error) = error {
+                    Reject::Fail(error.into())
+                } else {
+                    problem.into()
+                }
             })
     }
 }

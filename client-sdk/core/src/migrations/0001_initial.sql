@@ -148,12 +148,11 @@ CREATE TABLE messages (
 CREATE UNIQUE INDEX messages_by_tag ON messages (grp, tag);
 CREATE INDEX messages_by_group ON messages (grp, id);
 
+-- What the user has not been shown yet. AUTOINCREMENT: a number is never used again.
 CREATE TABLE events (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    event TEXT NOT NULL,
-    seen INTEGER NOT NULL DEFAULT 0
+    event TEXT NOT NULL             -- Event, as JSON
 );
-CREATE INDEX events_unseen ON events (id) WHERE seen = 0;
 
 -- Welcomes whose state is being fetched, and what came by their tickets since.
 CREATE TABLE joins (

@@ -13,7 +13,7 @@ use crate::home::Core;
 use crate::job::{JobId, Outcome, Step};
 use crate::outgoing::{Isolation, Outgoing};
 use crate::read::{ContactId, RequestId};
-use crate::state::JobState;
+use crate::state::{Encoded, JobState};
 use crate::tx::{Tx, stored};
 
 impl Core {
@@ -52,7 +52,7 @@ impl Tx<'_> {
     pub(crate) fn next_accept_connection(
         &self,
         request: i64,
-        body: Option<&Vec<u8>>,
+        body: Option<&Encoded>,
     ) -> Result<Next, Error> {
         let asked = self.open_incoming(request)?;
         let target = asked.contact.ticket.clone();
@@ -61,7 +61,7 @@ impl Tx<'_> {
                 return Ok(wait);
             }
             self.save_contact(&asked.contact, None)?;
-            let body = Some(encode(&self.acceptance(&asked, &target)?));
+            let body = Some(encode(&self.acceptance(&asked, &target)?).into());
             return Ok(Next::Goto(JobState::AcceptConnection { request, body }));
         };
         let body: PostEntry = stored(body, "acceptance")?;

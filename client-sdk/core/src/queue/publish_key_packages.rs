@@ -13,7 +13,7 @@ use crate::group::leaf::{CIPHERSUITE, capabilities, mls_lifetime, package_lifeti
 use crate::job::{Outcome, Step};
 use crate::outgoing::{Isolation, Outgoing};
 use crate::queue::StoredQueue;
-use crate::state::JobState;
+use crate::state::{Encoded, JobState};
 use crate::tx::{Tx, stored};
 
 /// How often a KeyPackage may be taken.
@@ -26,7 +26,7 @@ enum Use {
 impl Tx<'_> {
     /// Fresh KeyPackages, made once: a repeated request publishes the same ones. Each has a
     /// ticket of its own, so that groups cannot be compared by it. [SDK-STOCK-1]
-    pub(crate) fn next_publish_key_packages(&self, body: Option<&Vec<u8>>) -> Result<Next, Error> {
+    pub(crate) fn next_publish_key_packages(&self, body: Option<&Encoded>) -> Result<Next, Error> {
         if let Some(body) = body {
             let queue = self.created_queue()?.ok_or(Error::NotExpected)?;
             let body: PublishKeyPackages = stored(body, "key packages")?;
@@ -52,13 +52,13 @@ impl Tx<'_> {
             last_resort,
         });
         Ok(Next::Goto(JobState::PublishKeyPackages {
-            body: Some(body),
+            body: Some(body.into()),
         }))
     }
 
     pub(crate) fn answered_publish_key_packages(
         &self,
-        body: Option<&Vec<u8>>,
+        body: Option<&Encoded>,
         payload: &[u8],
     ) -> Result<Next, Error> {
         let PublishKeyPackagesReply {} = success(payload)?;

@@ -46,7 +46,7 @@ impl Tx<'_> {
         }
         Ok(Some(Taken {
             contact: contact.id,
-            package: encode(&reply.package),
+            package: encode(&reply.package).into(),
         }))
     }
 
@@ -92,15 +92,10 @@ impl Tx<'_> {
         }))
     }
 
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "an allow-list over OpenMLS's growing enum"
-    )]
     fn valid_key_package(&self, published: &PublishedKeyPackage) -> Option<KeyPackage> {
         let message: MlsMessageIn = decode_exact(published.key_package.as_slice()).ok()?;
-        let received = match message.extract() {
-            MlsMessageBodyIn::KeyPackage(received) => received,
-            _ => return None,
+        let MlsMessageBodyIn::KeyPackage(received) = message.extract() else {
+            return None;
         };
         let provider = self.provider();
         let valid = received

@@ -13,9 +13,7 @@ use crate::tx::Tx;
 impl Tx<'_> {
     pub(crate) fn next_take_tickets(&self) -> Result<Next, Error> {
         let Some(queue) = self.created_queue()? else {
-            return Ok(Next::Step(Step::Wait(
-                self.ensure_job(&JobState::CreateQueue)?,
-            )));
+            return Ok(Next::Step(self.wait_for_upkeep(&JobState::CreateQueue)?));
         };
         let body = TakeTickets {
             queue: queue.id(),

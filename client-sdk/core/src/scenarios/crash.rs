@@ -3,7 +3,7 @@
 use protocol::id::Username;
 
 use crate::testing::{Fate, Person, World, acked, problems, texts, three_in_a_group};
-use crate::{Error, Outcome, Outgoing, Step};
+use crate::{Error, Outcome, Outgoing};
 
 /// Lose the first reply to each operation.
 fn first_reply_lost() -> impl FnMut(&Outgoing) -> Fate {
@@ -112,10 +112,7 @@ fn a_step_asked_for_again_is_the_same_request() {
         aspen.core.update_keys(&group, world.now).unwrap(),
         aspen.core.send(&group, b"text", world.now).unwrap(),
     ] {
-        let mut payload = || match aspen.core.step(job, world.now).unwrap() {
-            Step::Send(outgoing) => outgoing.payload(&binding),
-            step => panic!("{step:?}"),
-        };
+        let mut payload = || aspen.request(&world, job).payload(&binding);
         assert_eq!(payload(), payload());
         aspen.finish(&world, job).unwrap();
     }

@@ -40,10 +40,7 @@ fn a_server_with_another_root_is_not_believed() {
         .find(|job| job.kind == crate::JobKind::FetchServerKeys)
         .unwrap()
         .id;
-    let reply = match aspen.core.step(job, world.now).unwrap() {
-        Step::Send(outgoing) => impostor.serve(&outgoing),
-        step => panic!("{step:?}"),
-    };
+    let reply = impostor.serve(&aspen.request(&world, job));
     assert!(matches!(
         aspen.core.reply(job, &reply, world.now),
         Err(Error::BadServerKeys)
@@ -151,9 +148,7 @@ fn a_busy_server_is_asked_again_later_and_nonsense_changes_nothing() {
         code: ErrorCode::Busy,
         detail: 700,
     }));
-    let Step::Send(_) = aspen.core.step(job, world.now).unwrap() else {
-        panic!("no request")
-    };
+    drop(aspen.request(&world, job));
     let step = aspen.core.reply(job, &reply, world.now).unwrap();
     assert!(matches!(step, Step::Retry(pause) if pause.as_millis() == 700));
     for nonsense in [vec![], vec![0], vec![0; 9], vec![1, 2], vec![9; 40]] {
@@ -219,9 +214,9 @@ fn requests_that_name_a_pseudonym_travel_with_that_pseudonym_alone() {
         aspen.core.create_group("other", world.now).unwrap(),
         aspen.core.claim_username(&name, world.now).unwrap(),
     ];
-    let sent = jobs.map(|job| match aspen.core.step(job, world.now).unwrap() {
-        Step::Send(outgoing) => (outgoing.operation(), outgoing.isolation()),
-        step => panic!("{step:?}"),
+    let sent = jobs.map(|job| {
+        let outgoing = aspen.request(&world, job);
+        (outgoing.operation(), outgoing.isolation())
     });
     let hash = protocol::auth::username_hash(&name).unwrap();
     assert_eq!(
@@ -237,4 +232,44 @@ fn requests_that_name_a_pseudonym_travel_with_that_pseudonym_alone() {
         aspen.core.listen().unwrap().unwrap().isolation(),
         Isolation::Queue
     );
+}
+
+/// [SDK-COMMIT-1]
+#[test]
+fn a_denial_is_believed_only_after_the_queue_was_read() {
+    let world = World::new();
+    let (mut people, group) = three_in_a_group(&world);
+    let aspen = people.get_mut("aspen").unwrap();
+    let denial = encode_reply::<()>(&Err(ErrorCode::Denied.into()));
+    let update = aspen.core.update_keys(&group, world.now).unwrap();
+    drop(aspen.request(&world, update));
+    let waits = aspen.core.reply(update, &denial, world.now).unwrap();
+    assert!(matches!(waits, Step::CatchUp { .. }));
+    let later = protocol::time::Timestamp(world.now.0 + 21);
+    let over = aspen.core.step(update, later).unwrap_err();
+    assert!(matches!(over, Error::Refused(reply) if reply.code == ErrorCode::Denied));
+    aspen.send(&world, &group, "still in step");
+    let birch = people.get_mut("birch").unwrap();
+    assert_eq!(texts(&birch.sync(&world)).len(), 1);
+}
+
+/// [SDK-PIN-1]
+#[test]
+fn nobody_signs_up_at_a_server_whose_keys_do_not_verify() {
+    let world = World::new();
+    let mut aspen = Person::new();
+    let job = aspen
+        .core
+        .register(&world.domain, "Aspen", world.now)
+        .unwrap();
+    let Step::Wait(keys) = aspen.core.step(job, world.now).unwrap() else {
+        panic!("keys come first")
+    };
+    let mut reply = world.serve(&aspen.request(&world, keys));
+    let last = reply.len() - 1;
+    reply[last] ^= 1;
+    let over = aspen.core.reply(keys, &reply, world.now);
+    assert!(matches!(over, Err(Error::BadServerKeys)));
+    let over = aspen.core.step(job, world.now);
+    assert!(matches!(over, Err(Error::BadServerKeys)));
 }

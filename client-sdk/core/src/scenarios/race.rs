@@ -5,10 +5,7 @@ use crate::{Event, Outcome, Step};
 
 /// Give a job's request to the server and throw the reply away.
 fn send_and_lose_the_reply(person: &mut Person, world: &World, job: crate::JobId) {
-    match person.core.step(job, world.now).unwrap() {
-        Step::Send(outgoing) => drop(world.serve(&outgoing)),
-        step => panic!("{step:?}"),
-    }
+    drop(world.serve(&person.request(world, job)));
 }
 
 /// [SDK-COMMIT-1]
@@ -19,10 +16,7 @@ fn the_second_of_two_commits_is_made_again_in_the_next_epoch() {
     let [mut aspen, mut birch, mut cedar] =
         ["aspen", "birch", "cedar"].map(|name| people.remove(name).unwrap());
     let of_birch = birch.core.update_keys(&group, world.now).unwrap();
-    let stale = match birch.core.step(of_birch, world.now).unwrap() {
-        Step::Send(outgoing) => outgoing,
-        step => panic!("{step:?}"),
-    };
+    let stale = birch.request(&world, of_birch);
     let of_aspen = aspen.core.update_keys(&group, world.now).unwrap();
     aspen.finish(&world, of_aspen).unwrap();
     let reply = world.serve(&stale);
@@ -138,10 +132,12 @@ fn what_is_started_first_in_a_group_is_sent_first() {
     let events = people.get_mut("birch").unwrap().sync(&world);
     let kinds: Vec<_> = events
         .iter()
-        .map(|event| match event {
-            Event::MessageReceived { body, .. } => body.as_str(),
-            Event::KeysUpdated { .. } => "keys",
-            _ => "other",
+        .map(|event| {
+            if let Event::MessageReceived { body, .. } = event {
+                return body.as_str();
+            }
+            assert!(matches!(event, Event::KeysUpdated { .. }));
+            "keys"
         })
         .collect();
     assert_eq!(kinds, ["first", "keys", "third"]);

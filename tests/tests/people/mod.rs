@@ -1,0 +1,92 @@
+//! People with the SDK: what the end-to-end tests speak of.
+
+use std::path::Path;
+
+use hearth_sdk::{
+    GroupId, Hearth, Home, MessageEntry, MessageState, RegisterOptions, Trust,
+};
+use tests::connection::Failure;
+use tests::process::Server;
+
+/// Messages of one page of a history.
+const PAGE: usize = 500;
+
+/// Sign up at the server, with the home in `homes`/`name`, and claim `name`.
+pub async fn register(server: &Server, homes: &Path, name: &str) -> Result<Hearth, Failure> {
+    let options = RegisterOptions {
+        server: format!("localhost:{}", server.address().port()).parse()?,
+        display_name: name.to_owned(),
+        trust: Trust::Usual,
+    };
+    let person = Hearth::register(&Home::new(homes.join(name)), options, |_| ()).await?;
+    person.claim_username(name, |_| ()).await?;
+    Ok(person)
+}
+
+/// Open the home of somebody who signed up before.
+pub async fn reopen(homes: &Path, name: &str) -> Result<Hearth, Failure> {
+    Ok(Hearth::open(&Home::new(homes.join(name))).await?)
+}
+
+/// Make two people contacts.
+pub async fn befriend(asking: &Hearth, asked: &Hearth, name: &str) -> Result<(), Failure> {
+    asking.connect(&format!("{name}@localhost").parse()?).await?;
+    let requests = asked.connection_requests().await?;
+    let request = requests.first().ok_or("no connection request arrived")?;
+    asked.accept(request.id).await?;
+    asking.sync().await?;
+    Ok(())
+}
+
+/// Invite a contact, who then joins.
+pub async fn invite(
+    owner: &Hearth,
+    group: GroupId,
+    invited: &Hearth,
+    name: &str,
+) -> Result<(), Failure> {
+    let contact = owner.find_contact(&format!("{name}@localhost")).await?;
+    owner.invite(group, &[contact]).await?;
+    invited.sync().await?;
+    Ok(())
+}
+
+/// Take a contact out of a group.
+pub async fn remove(owner: &Hearth, group: GroupId, name: &str) -> Result<(), Failure> {
+    let username = format!("{name}@localhost");
+    let members = owner.members(group).await?;
+    let is_named = |member: &&hearth_sdk::MemberEntry| {
+        member.person.username.as_deref() == Some(username.as_str())
+    };
+    let member = members.iter().find(is_named).ok_or("there is no such member")?;
+    owner.remove(group, &[member.leaf]).await?;
+    Ok(())
+}
+
+/// Everything of others that a person has received in a group, oldest first.
+pub async fn received(person: &Hearth, group: GroupId) -> Result<Vec<String>, Failure> {
+    let history = history(person, group).await?;
+    let theirs = history.into_iter().filter(|entry| entry.state == MessageState::Received);
+    Ok(theirs.map(|entry| String::from_utf8_lossy(&entry.body).into_owned()).collect())
+}
+
+/// The whole history of a group, oldest first.
+pub async fn history(person: &Hearth, group: GroupId) -> Result<Vec<MessageEntry>, Failure> {
+    let (mut pages, mut before) = (Vec::new(), None);
+    loop {
+        let page = person.messages(group, before, PAGE).await?;
+        before = page.first().map(|entry| entry.id);
+        let is_last = page.len() < PAGE;
+        pages.push(page);
+        if is_last {
+            pages.reverse();
+            return Ok(pages.concat());
+        }
+    }
+}
+
+/// The messages of one sender, which begin with its name.
+pub fn of<'a>(messages: &'a [String], sender: &str) -> Vec<&'a str> {
+    let prefix = format!("{sender} ");
+    messages.iter().map(String::as_str).filter(|text| text.starts_with(&prefix)).collect()
+}

@@ -112,7 +112,8 @@ operations! {
     0x0306 "post_entry" queue::PostEntry => queue::PostEntryReply, Anonymous, Send;
 }
 
-/// Any request of a client.
+/// Any request of a client. Repeating one that changes state is safe; each operation says what
+/// makes two requests the same. [WIRE-REQUEST-3]
 #[derive(Debug)]
 pub enum Request {
     /// To the authentication service.

@@ -1,4 +1,4 @@
-//! The way to the server: QUIC connections, one per isolation context. Spec: wire.md#connections.
+//! The way to the server: QUIC connections, one per isolation context. Spec: wire.md#transport.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

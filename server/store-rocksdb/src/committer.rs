@@ -1,4 +1,5 @@
-//! The one thread that writes: each turn, all that has been staged meanwhile, in one batch.
+//! The one thread that writes: each turn, all that has been staged meanwhile, in one batch that is
+//! ordered by key and synced once. [STORE-BATCH-1]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

@@ -18,7 +18,7 @@
 //!    anything outside the transaction. Conflicts stay invisible until the retries run out
 //!    ([`StoreError::Conflict`]).
 //! 4. *All or nothing*: all rows of a commit appear together, and no body sees half of one.
-//! 5. *An operation id is applied once.* A partition remembers its last [`OPS_REMEMBERED`] ids. The
+//! 5. *An operation id is applied once.* [STORE-COMMIT-1] A partition remembers its last [`OPS_REMEMBERED`] ids. The
 //!    body of a repeated one runs ([`Tx::is_replay`] tells it so) and what it writes is dropped.
 //! 6. *A commit in doubt is settled*, not guessed: the same commit is submitted again until it is
 //!    known to be applied or refused, because reading is not a fence: it may appear later. What

@@ -1,4 +1,4 @@
-//! What members say to each other inside an MLS application message. Spec: crypto.md#messages.
+//! What members say to each other inside an MLS application message. Spec: client.md#messages.
 //!
 //! ```text
 //! enum { text(1), group_name(2) } ContentKind;

@@ -1,4 +1,4 @@
-//! One QUIC connection to the server, from a socket of its own. Spec: wire.md#connections.
+//! One QUIC connection to the server, from a socket of its own. Spec: wire.md#transport.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Frames on QUIC streams. Spec: wire.md#streams.
+//! Frames on QUIC streams. Spec: wire.md#transport.
 
 use protocol::frame::{HEADER_BYTES, Header, encode};
 use quinn::{ReadExactError, RecvStream, SendStream};

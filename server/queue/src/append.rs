@@ -23,9 +23,9 @@ use crate::tables::{
 /// so many other links.
 const LINKS_MAX: usize = 16;
 
-/// How many tickets a queue's tail keeps: the conversations that somebody is in at a time. Each
-/// makes the row longer that every item rewrites, and saves the items that come by it a row.
-const RECENT_MAX: usize = 4;
+/// How many tickets a queue's tail keeps: the conversations that are lively at one time. Each makes
+/// the row longer that every item rewrites, and saves the items that come by it a row.
+const RECENT_MAX: usize = 2;
 
 /// How many tickets of one queue can ever be used, so that a ticket's holder who takes fresh ones
 /// from the owner cannot make the queue's rows grow without bound.

@@ -2,10 +2,11 @@
 //!
 //! `cargo run --release -p delivery --example send`
 //!
-//! The store is RocksDB in a temporary directory, every commit synced; the CPU time is that of the
-//! whole process (the committer's thread included) while the operation runs. Making the requests
-//! is not counted. "send" includes putting the parcels into the outbox, "settle" fetching them and
-//! recording their delivery.
+//! Once over RocksDB in a temporary directory, every commit synced alone (a server under load syncs
+//! many with one write), and once over the memory backend, which shows the service's own share. The
+//! CPU time is that of the whole process, the store's threads included, while the operation runs.
+//! Making the requests is not counted. "send" includes putting the parcels into the outbox,
+//! "settle" fetching them and recording their delivery.
 
 #![expect(
     clippy::unwrap_used,
@@ -19,6 +20,7 @@
 mod client;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use delivery::{Delivery, Keys, Outbox, Policy, SPACES};
@@ -26,7 +28,7 @@ use protocol::crypto::sealed::SymmetricKey;
 use protocol::crypto::signed::{Binding, Signed};
 use protocol::id::GroupId;
 use protocol::time::Timestamp;
-use store::{StorageKey, Store};
+use store::{Backend, MemoryBackend, StorageKey, Store};
 use store_rocksdb::{RocksBackend, RocksOptions};
 
 use crate::client::{Client, Counter, now};
@@ -38,7 +40,8 @@ const POLICY: Policy = Policy {
     parcel_seconds: 86_400,
     parcels_max: 100_000,
 };
-const SENDS: usize = 400;
+const SENDS: usize = 2_000;
+const SENDS_TOGETHER: usize = 100;
 const COMMITS: usize = 20;
 
 struct Server {
@@ -49,39 +52,59 @@ struct Server {
 }
 
 fn main() {
-    println!("members   create ms   add-all ms   update ms   send ms   settle ms");
+    println!("           members   create ms   add-all ms   update ms   send ms   settle ms");
     for members in [2, 10, 100, 1_000] {
         let directory = tempfile::tempdir().unwrap();
         let options = RocksOptions::default();
-        let backend = RocksBackend::open(directory.path(), SPACES, options).unwrap();
-        let key = StorageKey::from_bytes([1; 32]);
-        let store = Store::new(Arc::new(backend), &key, Arc::new(Counter::default()));
-        let domain: protocol::id::Domain = "here.example".parse().unwrap();
-        let keys = Keys { link: SymmetricKey([2; 32]) };
-        let server = Server {
-            delivery: Delivery::new(store, domain.clone(), POLICY, keys),
-            binding: Binding { domain, exporter: [3; 32] },
-            entropy: Counter::default(),
-            now: now(),
-        };
-        server.measure(members);
+        let rocks = RocksBackend::open(directory.path(), SPACES, options).unwrap();
+        Server::new(Arc::new(rocks)).measure("RocksDB", members);
+        Server::new(Arc::new(MemoryBackend::new())).measure("memory", members);
+    }
+    for senders in [1, 8, 64] {
+        let directory = tempfile::tempdir().unwrap();
+        let rocks = RocksBackend::open(directory.path(), SPACES, RocksOptions::default()).unwrap();
+        Server::new(Arc::new(rocks)).measure_together(senders);
     }
 }
 
 impl Server {
-    fn measure(&self, members: u16) {
+    fn new(backend: Arc<dyn Backend>) -> Self {
+        let key = StorageKey::from_bytes([1; 32]);
+        let store = Store::new(backend, &key, Arc::new(Counter));
+        let domain: protocol::id::Domain = "here.example".parse().unwrap();
+        let keys = Keys {
+            link: SymmetricKey([2; 32]),
+        };
+        Self {
+            delivery: Delivery::new(store, domain.clone(), POLICY, keys),
+            binding: Binding {
+                domain,
+                exporter: [3; 32],
+            },
+            entropy: Counter,
+            now: now(),
+        }
+    }
+
+    fn measure(&self, backend: &str, members: u16) {
         let mut a = Client::new(0, "here.example");
         let request = a.create(GroupId([9; 16]));
         let request = a.sign(request, &self.binding);
         let create = cpu(|| {
-            self.delivery.create_group(request, &self.binding, self.now, &self.entropy).unwrap();
+            self.delivery
+                .create_group(request, &self.binding, self.now, &self.entropy)
+                .unwrap();
         });
-        let others: Vec<_> = (1..members).map(|n| Client::new(n, "here.example")).collect();
+        let others: Vec<_> = (1..members)
+            .map(|n| Client::new(n, "here.example"))
+            .collect();
         let request = a.add(&others.iter().collect::<Vec<_>>());
         let request = a.sign(request, &self.binding);
         let mut outbox = None;
         let add = cpu(|| {
-            let commit = self.delivery.commit_group(request, &self.binding, self.now, &self.entropy);
+            let commit =
+                self.delivery
+                    .commit_group(request, &self.binding, self.now, &self.entropy);
             outbox = Some(commit.unwrap().1);
         });
         let outbox = outbox.unwrap();
@@ -93,7 +116,8 @@ impl Server {
             let request = a.sign(request, &self.binding);
             update += cpu(|| {
                 let to = &self.delivery;
-                to.commit_group(request, &self.binding, self.now, &self.entropy).unwrap();
+                to.commit_group(request, &self.binding, self.now, &self.entropy)
+                    .unwrap();
             });
             a.merge();
             self.drain(outbox);
@@ -110,18 +134,62 @@ impl Server {
             send += cpu(|| {
                 for request in requests {
                     let to = &self.delivery;
-                    to.send_message(request, &self.binding, self.now, &self.entropy).unwrap();
+                    to.send_message(request, &self.binding, self.now, &self.entropy)
+                        .unwrap();
                 }
             });
             settle += cpu(|| self.drain(outbox));
         }
         println!(
-            "{members:7} {:11.3} {:12.3} {:11.3} {:9.4} {:11.4}",
+            "{backend:10} {members:7} {:11.3} {:12.3} {:11.3} {:9.4} {:11.4}",
             ms(create, 1),
             ms(add, 1),
             ms(update, COMMITS),
             ms(send, SENDS),
             ms(settle, SENDS),
+        );
+    }
+
+    /// Many groups of two at once, each sending one message after the other.
+    fn measure_together(&self, groups: u8) {
+        let mut requests = Vec::new();
+        for group in 0..groups {
+            let mut a = Client::new(0, "here.example");
+            let request = a.create(GroupId([group; 16]));
+            let request = a.sign(request, &self.binding);
+            let to = &self.delivery;
+            to.create_group(request, &self.binding, self.now, &self.entropy)
+                .unwrap();
+            let request = a.add(&[&Client::new(1, "here.example")]);
+            let request = a.sign(request, &self.binding);
+            to.commit_group(request, &self.binding, self.now, &self.entropy)
+                .unwrap();
+            a.merge();
+            let sign = |_| {
+                let message = a.message(b"see you at nine, by the old oak");
+                a.sign(message, &self.binding)
+            };
+            requests.push((0..SENDS_TOGETHER).map(sign).collect::<Vec<_>>());
+        }
+        let spent = cpu_of_all(|spent| {
+            std::thread::scope(|scope| {
+                for requests in requests {
+                    scope.spawn(|| {
+                        for request in requests {
+                            let to = &self.delivery;
+                            let (binding, entropy) = (&self.binding, &self.entropy);
+                            to.send_message(request, binding, self.now, entropy)
+                                .unwrap();
+                        }
+                        spent.fetch_add(thread_cpu(), Ordering::Relaxed);
+                    });
+                }
+            });
+        });
+        let sends = usize::from(groups) * SENDS_TOGETHER;
+        println!(
+            "{groups} groups of 2 at once: {:.4} ms a send",
+            ms(spent, sends)
         );
     }
 
@@ -149,8 +217,23 @@ fn cpu(work: impl FnOnce()) -> Duration {
     process_cpu() - before
 }
 
+/// The same where `work` starts threads, which tell what they spent before they end.
+fn cpu_of_all(work: impl FnOnce(&AtomicU64)) -> Duration {
+    let ended = AtomicU64::new(0);
+    let lasting = cpu(|| work(&ended));
+    lasting + Duration::from_nanos(ended.load(Ordering::Relaxed))
+}
+
+fn thread_cpu() -> u64 {
+    std::thread::yield_now();
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    stat.split_whitespace().next().unwrap().parse().unwrap()
+}
+
 /// Nanoseconds on a CPU of all threads, from `/proc/self/task/*/schedstat`.
 fn process_cpu() -> Duration {
+    // The kernel brings the figure up to date when a thread gives way.
+    std::thread::yield_now();
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
     let spent = tasks.filter_map(|task| {
         let stat = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;

@@ -355,7 +355,7 @@ fn settle_some(tx: &mut Tx<'_>, outcome: &[(ParcelKey, Vec<Ticket>)]) -> Result<
     } else {
         group.scan_parcels(tx, 1)?.pop()
     };
-    group.first = oldest.map_or(group.number.next(), |(key, _)| key.event);
+    group.first = oldest.map_or_else(|| group.number.next(), |(key, _)| key.event);
     group.save(tx)?;
     Ok(())
 }

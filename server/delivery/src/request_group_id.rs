@@ -9,7 +9,6 @@ use crate::Delivery;
 impl Delivery {
     /// A random id. Nothing is stored.
     #[must_use]
-    #[expect(clippy::unused_self, reason = "an operation like the others")]
     pub fn request_group_id(&self, entropy: &dyn Entropy) -> RequestGroupIdReply {
         let mut group = GroupId([0; 16]);
         entropy.fill(&mut group.0);

@@ -20,7 +20,7 @@ enum Seen {
     /// The sender's last message, sent again.
     Repeated(SendMessageReply),
     /// A member's message.
-    First(Member<SendMessage>),
+    First(Box<Member<SendMessage>>),
 }
 
 impl Delivery {
@@ -140,5 +140,6 @@ fn look(
             number: sent.number,
         }));
     }
-    Ok(Seen::First(Member::verify(tx, request, binding)?))
+    let member = Member::verify(tx, request, binding)?;
+    Ok(Seen::First(Box::new(member)))
 }

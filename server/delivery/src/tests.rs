@@ -46,9 +46,18 @@ impl World {
 
     fn with(policy: Policy) -> Self {
         let backend = Arc::new(MemoryBackend::new());
-        let binding = Binding { domain: "here.example".parse().unwrap(), exporter: [5; 32] };
+        let binding = Binding {
+            domain: "here.example".parse().unwrap(),
+            exporter: [5; 32],
+        };
         let delivery = delivery(&backend, policy);
-        Self { backend, delivery, binding, entropy: Counter::default(), now: now() }
+        Self {
+            backend,
+            delivery,
+            binding,
+            entropy: Counter,
+            now: now(),
+        }
     }
 
     /// Another process on the same database.
@@ -65,7 +74,8 @@ impl World {
     fn create(&self, creator: &mut Client) -> Result<(), Error> {
         let request = creator.create(GROUP);
         let request = creator.sign(request, &self.binding);
-        self.delivery.create_group(request, &self.binding, self.now, &self.entropy)?;
+        self.delivery
+            .create_group(request, &self.binding, self.now, &self.entropy)?;
         Ok(())
     }
 
@@ -75,13 +85,15 @@ impl World {
         request: &CommitGroup,
     ) -> Result<(CommitGroupReply, Outbox), Error> {
         let request = by.sign(request.clone(), &self.binding);
-        self.delivery.commit_group(request, &self.binding, self.now, &self.entropy)
+        self.delivery
+            .commit_group(request, &self.binding, self.now, &self.entropy)
     }
 
     fn send(&self, by: &mut Client, text: &[u8]) -> Result<(SendMessageReply, Outbox), Error> {
         let request = by.message(text);
         let request = by.sign(request, &self.binding);
-        self.delivery.send_message(request, &self.binding, self.now, &self.entropy)
+        self.delivery
+            .send_message(request, &self.binding, self.now, &self.entropy)
     }
 
     /// Deliver everything; what reached a client, in order.
@@ -109,11 +121,16 @@ impl World {
         let request = by.add(&joining);
         self.commit(by, &request).unwrap();
         by.merge();
-        let everybody: Vec<&Client> =
-            members.iter().map(|member| &**member).chain(others.iter().map(|o| &**o)).collect();
+        let everybody: Vec<&Client> = members
+            .iter()
+            .map(|member| &**member)
+            .chain(others.iter().map(|o| &**o))
+            .collect();
         let mut inboxes = self.deliver(&everybody).into_iter();
         for (member, inbox) in members.iter_mut().zip(&mut inboxes) {
-            inbox.iter().for_each(|payload| drop(member.receive(payload)));
+            inbox
+                .iter()
+                .for_each(|payload| drop(member.receive(payload)));
         }
         for (other, inbox) in others.iter_mut().zip(&mut inboxes) {
             let fetch = other.welcome_request(by);
@@ -126,15 +143,17 @@ impl World {
     /// The whole database.
     fn rows(&self) -> BTreeSet<(Vec<u8>, Vec<u8>)> {
         let rows = self.backend.rows().into_iter();
-        rows.map(|row| (row.key.as_ref().to_vec(), row.value)).collect()
+        rows.map(|row| (row.key.as_ref().to_vec(), row.value))
+            .collect()
     }
 }
 
 fn delivery(backend: &Arc<MemoryBackend>, policy: Policy) -> Delivery {
     let storage_key = StorageKey::from_bytes([3; 32]);
-    // Nonces of the store; a restart must not repeat them.
-    let store = Store::new(Arc::clone(backend) as _, &storage_key, Arc::new(Counter::default()));
-    let keys = Keys { link: SymmetricKey([4; 32]) };
+    let store = Store::new(Arc::clone(backend) as _, &storage_key, Arc::new(Counter));
+    let keys = Keys {
+        link: SymmetricKey([4; 32]),
+    };
     Delivery::new(store, "here.example".parse().unwrap(), policy, keys)
 }
 

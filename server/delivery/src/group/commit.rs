@@ -28,7 +28,7 @@ use crate::group::rules::{self, CIPHERSUITE, Rules};
 pub(crate) struct Received<'r> {
     request: &'r CommitGroup,
     commit: PublicMessageIn,
-    info: InfoIn,
+    group_info: InfoIn,
     welcome: Option<Welcome>,
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct Received<'r> {
 pub(crate) struct Validated<'r> {
     request: &'r CommitGroup,
     staged: Box<StagedCommit>,
-    info: InfoIn,
+    group_info: InfoIn,
     /// The signature keys of those added, in the order of their proposals.
     added: Vec<PublicKey>,
     removed: Vec<LeafIndex>,
@@ -61,7 +61,7 @@ impl<'r> Received<'r> {
         else {
             return Err(Rule::WireFormat);
         };
-        let info = InfoIn::decode(request.group_info.as_slice())?;
+        let group_info = InfoIn::decode(request.group_info.as_slice())?;
         let welcome = match request.welcome.welcome.as_slice() {
             [] => None,
             bytes => Some(decode_welcome(bytes)?),
@@ -69,7 +69,7 @@ impl<'r> Received<'r> {
         Ok(Self {
             request,
             commit,
-            info,
+            group_info,
             welcome,
         })
     }
@@ -86,7 +86,7 @@ impl<'r> Received<'r> {
         let Self {
             request,
             commit,
-            info,
+            group_info,
             welcome,
         } = self;
         if commit.content_type() != ContentType::Commit {
@@ -129,7 +129,7 @@ impl<'r> Received<'r> {
         Ok(Validated {
             request,
             staged,
-            info,
+            group_info,
             added,
             removed,
         })
@@ -143,7 +143,7 @@ impl Validated<'_> {
         let Self {
             request,
             staged,
-            info,
+            group_info,
             added,
             removed,
         } = self;
@@ -151,7 +151,7 @@ impl Validated<'_> {
             .group
             .merge_commit(&state.parts, *staged)
             .map_err(|_| Rule::Commit)?;
-        info.verify(&state.group, request.sender, crypto)?;
+        group_info.verify(&state.group, request.sender, crypto)?;
         for leaf in &removed {
             state.link_keys.remove(leaf);
         }

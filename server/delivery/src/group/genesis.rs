@@ -35,9 +35,9 @@ impl Genesis {
         if request.ratchet_tree.as_slice().len() > KEY_PACKAGE_BYTES_MAX {
             return Err(Rule::GroupSize);
         }
-        let info = InfoIn::decode(request.group_info.as_slice())?;
+        let group_info = InfoIn::decode(request.group_info.as_slice())?;
         let tree = decode_tree(request.ratchet_tree.as_slice())?;
-        let context = info.context();
+        let context = group_info.context();
         if context.group_id().as_slice() != request.group.0 || context.epoch().as_u64() != 0 {
             return Err(Rule::Framing);
         }
@@ -45,9 +45,9 @@ impl Genesis {
             return Err(Rule::Policy);
         }
         let parts = Parts::default();
-        let info = info.into_verifiable();
+        let group_info = group_info.into_verifiable();
         let (group, _) =
-            PublicGroup::from_external(crypto, &parts, tree, info, ProposalStore::new())
+            PublicGroup::from_external(crypto, &parts, tree, group_info, ProposalStore::new())
                 .map_err(|_| Rule::GroupInfo)?;
         let leaf = group
             .leaf(LeafNodeIndex::new(CREATOR.0))

@@ -40,14 +40,14 @@ const GROUP_INFO: u16 = 4;
 
 impl InfoIn {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Rule> {
-        let info: Self = decode_exact(bytes).map_err(|_| Rule::WireFormat)?;
-        if info.version != MLS10 || info.wire_format != GROUP_INFO {
+        let received: Self = decode_exact(bytes).map_err(|_| Rule::WireFormat)?;
+        if received.version != MLS10 || received.wire_format != GROUP_INFO {
             return Err(Rule::WireFormat);
         }
-        if !rules::allow_info_extensions(&info.extensions) {
+        if !rules::allow_info_extensions(&received.extensions) {
             return Err(Rule::Policy);
         }
-        Ok(info)
+        Ok(received)
     }
 
     pub(crate) fn context(&self) -> &GroupContext {

@@ -115,13 +115,9 @@ pub(crate) fn allow_info_extensions(extensions: &Extensions<GroupInfo>) -> bool 
 }
 
 /// There are no proposals by others yet, so Update comes as a commit's path only.
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "an allow-list over OpenMLS's growing enum"
-)]
 pub(crate) fn allow_proposal(proposal: &Proposal) -> bool {
-    match proposal {
-        Proposal::Add(_) | Proposal::Remove(_) | Proposal::Update(_) => true,
-        _ => false,
-    }
+    matches!(
+        proposal,
+        Proposal::Add(_) | Proposal::Remove(_) | Proposal::Update(_)
+    )
 }

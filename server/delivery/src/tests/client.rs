@@ -7,8 +7,9 @@ use openmls::prelude::{
     BasicCredential, Capabilities, Ciphersuite, CommitBuilder, CredentialWithKey, Extension,
     ExtensionType, Extensions, GroupId as MlsGroupId, KeyPackage, LeafNode, LeafNodeIndex,
     LeafNodeParameters, Lifetime, LoadedPsks, MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig,
-    MlsMessageBodyIn, MlsMessageIn, NewSignerBundle, OpenMlsProvider as _, PURE_PLAINTEXT_WIRE_FORMAT_POLICY,
-    ProcessedMessageContent, SignatureScheme, StagedWelcome, UnknownExtension,
+    MlsMessageBodyIn, MlsMessageIn, NewSignerBundle, OpenMlsProvider as _,
+    PURE_PLAINTEXT_WIRE_FORMAT_POLICY, ProcessedMessageContent, SignatureScheme, StagedWelcome,
+    UnknownExtension,
 };
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::OpenMlsRustCrypto;
@@ -50,15 +51,18 @@ pub(crate) struct Client {
     group: Option<MlsGroup>,
 }
 
-/// Unpredictable enough for tests: never the same bytes twice.
-#[derive(Default)]
-pub(crate) struct Counter(AtomicU64);
+/// Unpredictable enough for tests: never the same bytes twice in a process.
+pub(crate) struct Counter;
 
 impl store::Entropy for Counter {
     fn fill(&self, out: &mut [u8]) {
-        let count = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         let key = SymmetricKey([9; 32]).derive("counter", &count);
-        out.iter_mut().zip(key.0.iter().cycle()).for_each(|(out, byte)| *out = *byte);
+        let bytes = key.0.iter().cycle();
+        out.iter_mut()
+            .zip(bytes)
+            .for_each(|(out, byte)| *out = *byte);
     }
 }
 
@@ -68,7 +72,10 @@ pub(crate) fn now() -> Timestamp {
 }
 
 pub(crate) fn sealed_identity(byte: u8, length: usize) -> Extension {
-    Extension::Unknown(SEALED_IDENTITY_EXTENSION, UnknownExtension(vec![byte; length]))
+    Extension::Unknown(
+        SEALED_IDENTITY_EXTENSION,
+        UnknownExtension(vec![byte; length]),
+    )
 }
 
 pub(crate) fn capabilities() -> Capabilities {
@@ -96,7 +103,10 @@ impl Client {
                 package_extensions: vec![],
                 lifetime: Lifetime::new(30 * 86_400),
             },
-            ticket: QualifiedTicket { domain: domain.parse().unwrap(), ticket },
+            ticket: QualifiedTicket {
+                domain: domain.parse().unwrap(),
+                ticket,
+            },
             link_key: WrappedLinkKey([low; 60]),
             group: None,
         }
@@ -171,26 +181,46 @@ impl Client {
     }
 
     pub(crate) fn tree(&mut self) -> Vec<u8> {
-        self.group().export_ratchet_tree().tls_serialize_detached().unwrap()
+        self.group()
+            .export_ratchet_tree()
+            .tls_serialize_detached()
+            .unwrap()
     }
 
     /// Of the present epoch.
     pub(crate) fn group_info(&mut self, with_tree: bool) -> Vec<u8> {
-        let Self { group, provider, signer, .. } = self;
+        let Self {
+            group,
+            provider,
+            signer,
+            ..
+        } = self;
         let group = group.as_ref().unwrap();
-        let info = group.export_group_info(provider.crypto(), signer, with_tree).unwrap();
-        info.to_bytes().unwrap()
+        let described = group
+            .export_group_info(provider.crypto(), signer, with_tree)
+            .unwrap();
+        described.to_bytes().unwrap()
     }
 
     pub(crate) fn state_key(&self) -> SymmetricKey {
         let group = self.group.as_ref().unwrap();
         let crypto = self.provider.crypto();
-        let key = group.export_secret(crypto, label::GROUP_STATE_KEY, &[], 32).unwrap();
+        let key = group
+            .export_secret(crypto, label::GROUP_STATE_KEY, &[], 32)
+            .unwrap();
         SymmetricKey(key.try_into().unwrap())
     }
 
     pub(crate) fn id(&self) -> GroupId {
-        GroupId(self.group.as_ref().unwrap().group_id().as_slice().try_into().unwrap())
+        GroupId(
+            self.group
+                .as_ref()
+                .unwrap()
+                .group_id()
+                .as_slice()
+                .try_into()
+                .unwrap(),
+        )
     }
 
     pub(crate) fn epoch(&self) -> Epoch {
@@ -230,26 +260,37 @@ impl Client {
     ) -> CommitGroup {
         let state_key = self.state_key();
         let (id, sender) = (self.id(), self.index());
-        let Self { group, provider, signer, .. } = self;
+        let Self {
+            group,
+            provider,
+            signer,
+            ..
+        } = self;
         let group = group.as_mut().unwrap();
-        let builder = change(group.commit_builder()).load_psks(provider.storage()).unwrap();
+        let builder = change(group.commit_builder())
+            .load_psks(provider.storage())
+            .unwrap();
         let bundle = describe(builder.create_group_info(true))
             .build(provider.rand(), provider.crypto(), signer, |_| true)
             .unwrap()
             .stage_commit(provider)
             .unwrap();
-        let (commit, welcome, info) = bundle.into_messages();
+        let (commit, welcome, described) = bundle.into_messages();
         let pending = group.pending_commit().unwrap();
         let key = pending.export_secret(provider.crypto(), label::GROUP_STATE_KEY, &[], 32);
-        let welcome = welcome.map(|welcome| welcome.to_bytes().unwrap()).unwrap_or_default();
+        let welcome = welcome
+            .map(|welcome| welcome.to_bytes().unwrap())
+            .unwrap_or_default();
         CommitGroup {
             group: id,
             sender,
             state_key,
             next_state_key: SymmetricKey(key.unwrap().try_into().unwrap()),
             commit: Opaque::new(commit.to_bytes().unwrap()).unwrap(),
-            group_info: Opaque::new(info.unwrap().to_bytes().unwrap()).unwrap(),
-            welcome: WelcomeForAdded { welcome: Opaque::new(welcome).unwrap() },
+            group_info: Opaque::new(described.unwrap().to_bytes().unwrap()).unwrap(),
+            welcome: WelcomeForAdded {
+                welcome: Opaque::new(welcome).unwrap(),
+            },
             added: added.to_vec(),
             identity_key: SealedIdentityKey { sealed: [2; 60] },
         }
@@ -262,11 +303,17 @@ impl Client {
     }
 
     pub(crate) fn as_added(&self) -> AddedMember {
-        AddedMember { ticket: self.ticket.clone(), link_key: self.link_key }
+        AddedMember {
+            ticket: self.ticket.clone(),
+            link_key: self.link_key,
+        }
     }
 
     pub(crate) fn remove(&mut self, leaf: LeafIndex) -> CommitGroup {
-        self.commit(|builder| builder.propose_removals([LeafNodeIndex::new(leaf.0)]), &[])
+        self.commit(
+            |builder| builder.propose_removals([LeafNodeIndex::new(leaf.0)]),
+            &[],
+        )
     }
 
     pub(crate) fn update(&mut self) -> CommitGroup {
@@ -274,7 +321,10 @@ impl Client {
     }
 
     pub(crate) fn update_with(&mut self, leaf: LeafNodeParameters) -> CommitGroup {
-        self.commit(|builder| builder.force_self_update(true).leaf_node_parameters(leaf), &[])
+        self.commit(
+            |builder| builder.force_self_update(true).leaf_node_parameters(leaf),
+            &[],
+        )
     }
 
     /// An update to another signature key, which OpenMLS makes without a GroupInfo.
@@ -286,18 +336,33 @@ impl Client {
         let new = SignatureKeyPair::from_raw(SignatureScheme::ED25519, vec![77; 32], public);
         let mut credential_with_key = self.credential();
         credential_with_key.signature_key = new.to_public_vec().into();
-        let bundle = NewSignerBundle { signer: &new, credential_with_key };
+        let bundle = NewSignerBundle {
+            signer: &new,
+            credential_with_key,
+        };
         let leaf = LeafNodeParameters::default();
-        let Self { group, provider, signer, .. } = self;
+        let Self {
+            group,
+            provider,
+            signer,
+            ..
+        } = self;
         let group = group.as_mut().unwrap();
-        let bundle = group.self_update_with_new_signer(provider, signer, bundle, leaf).unwrap();
+        let bundle = group
+            .self_update_with_new_signer(provider, signer, bundle, leaf)
+            .unwrap();
         let commit = Opaque::new(bundle.commit().to_bytes().unwrap()).unwrap();
         CommitGroup { commit, ..request }
     }
 
     /// A proposal, as a message; the server takes none.
     pub(crate) fn propose_update(&mut self) -> Vec<u8> {
-        let Self { group, provider, signer, .. } = self;
+        let Self {
+            group,
+            provider,
+            signer,
+            ..
+        } = self;
         let group = group.as_mut().unwrap();
         let leaf = LeafNodeParameters::default();
         let (proposal, _) = group.propose_self_update(provider, signer, leaf).unwrap();
@@ -306,47 +371,89 @@ impl Client {
 
     /// As if nothing had been proposed.
     pub(crate) fn forget_proposals(&mut self) {
-        let Self { group, provider, .. } = self;
-        group.as_mut().unwrap().clear_pending_proposals(provider.storage()).unwrap();
+        let Self {
+            group, provider, ..
+        } = self;
+        group
+            .as_mut()
+            .unwrap()
+            .clear_pending_proposals(provider.storage())
+            .unwrap();
     }
 
     /// Have somebody's proposal ready to be committed.
     pub(crate) fn learn_proposal(&mut self, proposal: &[u8]) {
         let message: MlsMessageIn = decode_exact(proposal).unwrap();
         let message = message.try_into_protocol_message().unwrap();
-        let Self { group, provider, .. } = self;
+        let Self {
+            group, provider, ..
+        } = self;
         let group = group.as_mut().unwrap();
-        let processed = group.process_message(provider, message).unwrap().into_content();
+        let processed = group
+            .process_message(provider, message)
+            .unwrap()
+            .into_content();
         let ProcessedMessageContent::ProposalMessage(proposal) = processed else {
             panic!("no proposal")
         };
-        group.store_pending_proposal(provider.storage(), *proposal).unwrap();
+        group
+            .store_pending_proposal(provider.storage(), *proposal)
+            .unwrap();
     }
 
     /// The server took the pending commit.
     pub(crate) fn merge(&mut self) {
-        let Self { group, provider, .. } = self;
-        group.as_mut().unwrap().merge_pending_commit(provider).unwrap();
+        let Self {
+            group, provider, ..
+        } = self;
+        group
+            .as_mut()
+            .unwrap()
+            .merge_pending_commit(provider)
+            .unwrap();
     }
 
     /// The server did not.
     pub(crate) fn drop_commit(&mut self) {
-        let Self { group, provider, .. } = self;
-        group.as_mut().unwrap().clear_pending_commit(provider.storage()).unwrap();
+        let Self {
+            group, provider, ..
+        } = self;
+        group
+            .as_mut()
+            .unwrap()
+            .clear_pending_commit(provider.storage())
+            .unwrap();
     }
 
     pub(crate) fn message(&mut self, text: &[u8]) -> SendMessage {
         let (group, sender) = (self.id(), self.index());
         let (epoch, state_key) = (self.epoch(), self.state_key());
-        let Self { group: mls, provider, signer, .. } = self;
-        let message = mls.as_mut().unwrap().create_message(provider, signer, text).unwrap();
+        let Self {
+            group: mls,
+            provider,
+            signer,
+            ..
+        } = self;
+        let message = mls
+            .as_mut()
+            .unwrap()
+            .create_message(provider, signer, text)
+            .unwrap();
         let message = Opaque::new(message.to_bytes().unwrap()).unwrap();
-        SendMessage { group, sender, epoch, state_key, message }
+        SendMessage {
+            group,
+            sender,
+            epoch,
+            state_key,
+            message,
+        }
     }
 
     /// Take what a parcel brought: an event's number and, for a message, its text.
     pub(crate) fn receive(&mut self, payload: &[u8]) -> Option<(u64, Vec<u8>)> {
-        let Ok(Payload::Group(sealed)) = decode_exact::<Payload>(payload) else { return None };
+        let Ok(Payload::Group(sealed)) = decode_exact::<Payload>(payload) else {
+            return None;
+        };
         let event = GroupEvent::open(&self.state_key(), sealed.as_slice()).ok()?;
         let bytes = match &event.content {
             GroupEventContent::Message(message) => message.as_slice(),
@@ -354,7 +461,9 @@ impl Client {
         };
         let message: MlsMessageIn = decode_exact(bytes).unwrap();
         let message = message.try_into_protocol_message().unwrap();
-        let Self { group, provider, .. } = self;
+        let Self {
+            group, provider, ..
+        } = self;
         let group = group.as_mut().unwrap();
         let processed = group.process_message(provider, message).unwrap();
         let text = match processed.into_content() {
@@ -363,7 +472,10 @@ impl Client {
                 group.merge_staged_commit(provider, *commit).unwrap();
                 Vec::new()
             }
-            _ => return None,
+            ProcessedMessageContent::ProposalMessage(_)
+            | ProcessedMessageContent::ExternalJoinProposalMessage(_)
+            | ProcessedMessageContent::OwnPendingCommit
+            | ProcessedMessageContent::OwnPrivateMessage => return None,
         };
         Some((event.number.0, text))
     }
@@ -371,7 +483,11 @@ impl Client {
     /// What to ask for, after a Welcome; the state comes with [`Self::join`].
     pub(crate) fn welcome_request(&self, inviter: &Self) -> FetchWelcomeState {
         let (group, epoch) = (inviter.id(), inviter.epoch());
-        FetchWelcomeState { group, epoch, state_key: inviter.state_key() }
+        FetchWelcomeState {
+            group,
+            epoch,
+            state_key: inviter.state_key(),
+        }
     }
 
     pub(crate) fn join(&mut self, payload: &[u8], state: &FetchWelcomeStateReply) {
@@ -379,7 +495,9 @@ impl Client {
             panic!("no Welcome")
         };
         let welcome: MlsMessageIn = decode_exact(welcome.as_slice()).unwrap();
-        let MlsMessageBodyIn::Welcome(welcome) = welcome.extract() else { panic!("no Welcome") };
+        let MlsMessageBodyIn::Welcome(welcome) = welcome.extract() else {
+            panic!("no Welcome")
+        };
         let tree = decode_exact(state.ratchet_tree.as_slice()).unwrap();
         let config = MlsGroupJoinConfig::builder()
             .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
@@ -389,4 +507,3 @@ impl Client {
         self.group = Some(staged.unwrap().into_group(provider).unwrap());
     }
 }
-

@@ -52,7 +52,17 @@ fn committer() -> (World, Client, Client, CommitGroup) {
 fn broken_framing(a: &mut Client, b: &mut Client, stale: &CommitGroup) -> Vec<Case> {
     let good = tried(a, Client::update);
     let bytes = good.commit.as_slice();
-    let commit_is = |bytes: &[u8]| CommitGroup { commit: opaque(bytes), ..good.clone() };
+    let commit_is = |name, bytes: &[u8], rule| {
+        let commit = opaque(bytes);
+        (
+            name,
+            CommitGroup {
+                commit,
+                ..good.clone()
+            },
+            rule,
+        )
+    };
     let add = tried(a, |a| a.add(&[&client(3)]));
     let message = a.message(b"x").message;
     let by_b = tried(b, Client::update);
@@ -66,21 +76,44 @@ fn broken_framing(a: &mut Client, b: &mut Client, stale: &CommitGroup) -> Vec<Ca
     let proposal = a.propose_update();
     a.forget_proposals();
     vec![
-        ("no commit", commit_is(&[]), Rule::WireFormat),
-        ("half a commit", commit_is(&bytes[..bytes.len() / 2]), Rule::WireFormat),
-        ("more than a commit", commit_is(&[bytes, &[0]].concat()), Rule::WireFormat),
-        ("a GroupInfo", commit_is(good.group_info.as_slice()), Rule::WireFormat),
-        ("a Welcome", commit_is(add.welcome.welcome.as_slice()), Rule::WireFormat),
-        ("a message", commit_is(message.as_slice()), Rule::WireFormat),
-        ("a proposal", commit_is(&proposal), Rule::WireFormat),
-        ("another's commit", commit_is(by_b.commit.as_slice()), Rule::Framing),
-        ("another group's commit", commit_is(elsewhere.commit.as_slice()), Rule::Framing),
-        ("an earlier commit", commit_is(stale.commit.as_slice()), Rule::Framing),
-        ("a bad signature", commit_is(flipped(&good.commit, 100).as_slice()), Rule::Commit),
-        ("another tag", commit_is(flipped(&good.commit, 40).as_slice()), Rule::GroupInfo),
+        commit_is("no commit", &[], Rule::WireFormat),
+        commit_is("half a commit", &bytes[..bytes.len() / 2], Rule::WireFormat),
+        commit_is(
+            "more than a commit",
+            &[bytes, &[0]].concat(),
+            Rule::WireFormat,
+        ),
+        commit_is("a GroupInfo", good.group_info.as_slice(), Rule::WireFormat),
+        commit_is(
+            "a Welcome",
+            add.welcome.welcome.as_slice(),
+            Rule::WireFormat,
+        ),
+        commit_is("a message", message.as_slice(), Rule::WireFormat),
+        commit_is("a proposal", &proposal, Rule::WireFormat),
+        commit_is("another's commit", by_b.commit.as_slice(), Rule::Framing),
+        commit_is(
+            "another group's commit",
+            elsewhere.commit.as_slice(),
+            Rule::Framing,
+        ),
+        commit_is("an earlier commit", stale.commit.as_slice(), Rule::Framing),
+        commit_is(
+            "a bad signature",
+            flipped(&good.commit, 100).as_slice(),
+            Rule::Commit,
+        ),
+        commit_is(
+            "another tag",
+            flipped(&good.commit, 40).as_slice(),
+            Rule::GroupInfo,
+        ),
         (
             "the same state key again",
-            CommitGroup { next_state_key: good.state_key.clone(), ..good.clone() },
+            CommitGroup {
+                next_state_key: good.state_key.clone(),
+                ..good.clone()
+            },
             Rule::Policy,
         ),
     ]
@@ -90,6 +123,62 @@ fn broken_framing(a: &mut Client, b: &mut Client, stale: &CommitGroup) -> Vec<Ca
 fn broken_infos(a: &mut Client) -> Vec<Case> {
     let present = a.group_info(false);
     let other = tried(a, |a| a.add(&[&client(3)])).group_info;
+    let good = tried(a, Client::update);
+    let whole = good.group_info.as_slice();
+    let info_is = |name, bytes: &[u8], rule| {
+        let group_info = opaque(bytes);
+        (
+            name,
+            CommitGroup {
+                group_info,
+                ..good.clone()
+            },
+            rule,
+        )
+    };
+    vec![
+        info_is("no GroupInfo", &[], Rule::WireFormat),
+        info_is(
+            "half a GroupInfo",
+            &whole[..whole.len() / 2],
+            Rule::WireFormat,
+        ),
+        info_is(
+            "more than a GroupInfo",
+            &[whole, &[0]].concat(),
+            Rule::WireFormat,
+        ),
+        info_is(
+            "a commit as GroupInfo",
+            good.commit.as_slice(),
+            Rule::WireFormat,
+        ),
+        info_is("the present GroupInfo", &present, Rule::GroupInfo),
+        info_is(
+            "another commit's GroupInfo",
+            other.as_slice(),
+            Rule::GroupInfo,
+        ),
+        info_is(
+            "a forged GroupInfo",
+            flipped(&good.group_info, 1).as_slice(),
+            Rule::GroupInfo,
+        ),
+        info_is(
+            "another signer",
+            flipped(&good.group_info, 67).as_slice(),
+            Rule::GroupInfo,
+        ),
+        info_is(
+            "another tag in it",
+            flipped(&good.group_info, 71).as_slice(),
+            Rule::GroupInfo,
+        ),
+    ]
+}
+
+/// What does, and more.
+fn talkative_infos(a: &mut Client) -> Vec<Case> {
     let with_tree = tried(a, |a| {
         a.commit_with(
             |builder| builder.force_self_update(true),
@@ -100,66 +189,118 @@ fn broken_infos(a: &mut Client) -> Vec<Case> {
     let with_unknown = tried(a, |a| {
         a.commit_with(
             |builder| builder.force_self_update(true),
-            |builder| builder.create_group_info_with_extensions([unknown(0xf0f0)]).unwrap(),
+            |builder| {
+                builder
+                    .create_group_info_with_extensions([unknown(0xf0f0)])
+                    .unwrap()
+            },
             &[],
         )
     });
-    let good = tried(a, Client::update);
-    let info = good.group_info.as_slice();
-    let info_is = |bytes: &[u8]| CommitGroup { group_info: opaque(bytes), ..good.clone() };
     vec![
-        ("no GroupInfo", info_is(&[]), Rule::WireFormat),
-        ("half a GroupInfo", info_is(&info[..info.len() / 2]), Rule::WireFormat),
-        ("more than a GroupInfo", info_is(&[info, &[0]].concat()), Rule::WireFormat),
-        ("a commit as GroupInfo", info_is(good.commit.as_slice()), Rule::WireFormat),
-        ("the present GroupInfo", info_is(&present), Rule::GroupInfo),
-        ("another commit's GroupInfo", info_is(other.as_slice()), Rule::GroupInfo),
-        ("a forged GroupInfo", info_is(flipped(&good.group_info, 1).as_slice()), Rule::GroupInfo),
-        ("another signer", info_is(flipped(&good.group_info, 67).as_slice()), Rule::GroupInfo),
-        ("another tag in it", info_is(flipped(&good.group_info, 71).as_slice()), Rule::GroupInfo),
         ("a tree in the GroupInfo", with_tree, Rule::Policy),
-        ("an unknown extension in the GroupInfo", with_unknown, Rule::Policy),
+        (
+            "an unknown extension in the GroupInfo",
+            with_unknown,
+            Rule::Policy,
+        ),
     ]
 }
 
-/// What is not for those who are added, or describes others.
+/// What is not for those who are added.
 fn broken_welcomes(a: &mut Client) -> Vec<Case> {
     let (c, d) = (client(3), client(4));
     let add = tried(a, |a| a.add(&[&c]));
     let other = tried(a, |a| a.add(&[&d]));
     let two = tried(a, |a| a.add(&[&c, &d]));
     let update = tried(a, Client::update);
-    let welcome_is = |to: &CommitGroup, bytes: &[u8]| CommitGroup {
-        welcome: WelcomeForAdded { welcome: opaque(bytes) },
-        ..to.clone()
+    let welcome_is = |name, to: &CommitGroup, bytes: &[u8], rule| {
+        let welcome = WelcomeForAdded {
+            welcome: opaque(bytes),
+        };
+        (
+            name,
+            CommitGroup {
+                welcome,
+                ..to.clone()
+            },
+            rule,
+        )
     };
     let welcome = add.welcome.welcome.as_slice();
     vec![
-        ("no Welcome", welcome_is(&add, &[]), Rule::Members),
-        ("a Welcome for nobody", welcome_is(&update, welcome), Rule::Members),
-        (
+        welcome_is("no Welcome", &add, &[], Rule::Members),
+        welcome_is("a Welcome for nobody", &update, welcome, Rule::Members),
+        welcome_is(
             "another's Welcome",
-            welcome_is(&add, other.welcome.welcome.as_slice()),
+            &add,
+            other.welcome.welcome.as_slice(),
             Rule::Members,
         ),
-        ("a Welcome for two", welcome_is(&add, two.welcome.welcome.as_slice()), Rule::Members),
-        ("half a Welcome", welcome_is(&add, &welcome[..welcome.len() / 2]), Rule::WireFormat),
-        ("more than a Welcome", welcome_is(&add, &[welcome, &[0]].concat()), Rule::WireFormat),
-        ("a commit as Welcome", welcome_is(&add, add.commit.as_slice()), Rule::WireFormat),
-        ("nobody described", CommitGroup { added: vec![], ..add.clone() }, Rule::Members),
+        welcome_is(
+            "a Welcome for two",
+            &add,
+            two.welcome.welcome.as_slice(),
+            Rule::Members,
+        ),
+        welcome_is(
+            "half a Welcome",
+            &add,
+            &welcome[..welcome.len() / 2],
+            Rule::WireFormat,
+        ),
+        welcome_is(
+            "more than a Welcome",
+            &add,
+            &[welcome, &[0]].concat(),
+            Rule::WireFormat,
+        ),
+        welcome_is(
+            "a commit as Welcome",
+            &add,
+            add.commit.as_slice(),
+            Rule::WireFormat,
+        ),
+    ]
+}
+
+/// What describes others than those who are added.
+fn broken_descriptions(a: &mut Client) -> Vec<Case> {
+    let (c, d) = (client(3), client(4));
+    let add = tried(a, |a| a.add(&[&c]));
+    let two = tried(a, |a| a.add(&[&c, &d]));
+    let update = tried(a, Client::update);
+    vec![
+        (
+            "nobody described",
+            CommitGroup {
+                added: vec![],
+                ..add.clone()
+            },
+            Rule::Members,
+        ),
         (
             "one described too many",
-            CommitGroup { added: two.added.clone(), ..add.clone() },
+            CommitGroup {
+                added: two.added,
+                ..add.clone()
+            },
             Rule::Members,
         ),
         (
             "one described for an update",
-            CommitGroup { added: vec![c.as_added()], ..update },
+            CommitGroup {
+                added: vec![c.as_added()],
+                ..update
+            },
             Rule::Members,
         ),
         (
             "far too many described",
-            CommitGroup { added: vec![c.as_added(); 1_001], ..add },
+            CommitGroup {
+                added: vec![c.as_added(); 1_001],
+                ..add
+            },
             Rule::GroupSize,
         ),
     ]
@@ -177,34 +318,47 @@ fn broken_packages(a: &mut Client) -> Vec<Case> {
     case("a KeyPackage for too long", Rule::KeyPackage, &|c| {
         c.leaf.lifetime = Lifetime::init(now - 3_600, now + 100 * 86_400);
     });
-    case("no identity", Rule::KeyPackage, &|c| c.leaf.extensions.clear());
+    case("no identity", Rule::KeyPackage, &|c| {
+        c.leaf.extensions.clear();
+    });
     case("a short identity", Rule::KeyPackage, &|c| {
         c.leaf.extensions = vec![sealed_identity(1, 603)];
     });
     case("a long identity", Rule::KeyPackage, &|c| {
         c.leaf.extensions = vec![sealed_identity(1, 605)];
     });
-    case("a long pseudonym", Rule::KeyPackage, &|c| c.leaf.pseudonym.push(1));
-    case("no pseudonym", Rule::KeyPackage, &|c| c.leaf.pseudonym.clear());
+    case("a long pseudonym", Rule::KeyPackage, &|c| {
+        c.leaf.pseudonym.push(1);
+    });
+    case("no pseudonym", Rule::KeyPackage, &|c| {
+        c.leaf.pseudonym.clear();
+    });
     let can_more = || {
         let extensions = [SEALED_IDENTITY_EXTENSION, 0xf0f0].map(ExtensionType::Unknown);
-        Capabilities::builder().extensions(extensions.to_vec()).build()
+        Capabilities::builder()
+            .extensions(extensions.to_vec())
+            .build()
     };
     let mut case = |name, rule, change: &dyn Fn(&mut Client)| {
         let mut c = client(3);
         change(&mut c);
         let package = c.key_package_with(can_more());
         let added = [c.as_added()];
-        let request =
-            tried(a, |a| a.commit(|builder| builder.propose_adds([package]), &added));
+        let request = tried(a, |a| {
+            a.commit(|builder| builder.propose_adds([package]), &added)
+        });
         cases.push((name, request, rule));
     };
     case("an extension beside the identity", Rule::KeyPackage, &|c| {
         c.leaf.extensions.push(unknown(0xf0f0));
     });
-    case("an unknown extension of the KeyPackage", Rule::KeyPackage, &|c| {
-        c.leaf.package_extensions.push(unknown(0xf0f0));
-    });
+    case(
+        "an unknown extension of the KeyPackage",
+        Rule::KeyPackage,
+        &|c| {
+            c.leaf.package_extensions.push(unknown(0xf0f0));
+        },
+    );
     cases
 }
 
@@ -212,19 +366,27 @@ fn broken_packages(a: &mut Client) -> Vec<Case> {
 fn broken_proposals(a: &mut Client, b: &mut Client) -> Vec<Case> {
     let context = tried(a, |a| {
         a.commit(
-            |builder| builder.propose_group_context_extensions(Extensions::empty()).unwrap(),
+            |builder| {
+                builder
+                    .propose_group_context_extensions(Extensions::empty())
+                    .unwrap()
+            },
             &[],
         )
     });
     let leaf = |extension: Extension| {
         let extensions = Extensions::single(extension).unwrap();
-        LeafNodeParameters::builder().with_extensions(extensions).build()
+        LeafNodeParameters::builder()
+            .with_extensions(extensions)
+            .build()
     };
     let identity = tried(a, |a| a.update_with(leaf(sealed_identity(9, 604))));
     let credential = tried(a, |a| {
         let mut other = a.credential();
         other.credential = client(9).credential().credential;
-        let leaf = LeafNodeParameters::builder().with_credential_with_key(other).build();
+        let leaf = LeafNodeParameters::builder()
+            .with_credential_with_key(other)
+            .build();
         a.update_with(leaf)
     });
     let key = tried(a, Client::update_signer);
@@ -240,7 +402,11 @@ fn broken_proposals(a: &mut Client, b: &mut Client) -> Vec<Case> {
         ("another identity", identity, Rule::Policy),
         ("another pseudonym", credential, Rule::Policy),
         ("another signature key", key, Rule::Policy),
-        ("a proposal the server does not have", unknown_proposal, Rule::Commit),
+        (
+            "a proposal the server does not have",
+            unknown_proposal,
+            Rule::Commit,
+        ),
     ]
 }
 
@@ -250,7 +416,9 @@ fn a_commit_that_breaks_a_rule_changes_nothing() {
     let (world, mut a, mut b, stale) = committer();
     let mut cases = broken_framing(&mut a, &mut b, &stale);
     cases.extend(broken_infos(&mut a));
+    cases.extend(talkative_infos(&mut a));
     cases.extend(broken_welcomes(&mut a));
+    cases.extend(broken_descriptions(&mut a));
     cases.extend(broken_packages(&mut a));
     cases.extend(broken_proposals(&mut a, &mut b));
     assert!(cases.len() >= 40, "{} cases", cases.len());

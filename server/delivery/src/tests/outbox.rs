@@ -18,7 +18,10 @@ fn parcels_survive_a_restart() {
     assert_eq!(world.delivery.pending(None, 10).unwrap(), [outbox]);
     assert_eq!(world.delivery.pending(Some(outbox), 10).unwrap(), []);
     let inbox = world.deliver(&[&b]);
-    let texts: Vec<_> = inbox[0].iter().map(|payload| b.receive(payload).unwrap().1).collect();
+    let texts: Vec<_> = inbox[0]
+        .iter()
+        .map(|payload| b.receive(payload).unwrap().1)
+        .collect();
     assert_eq!(texts, [b"one", b"two"]);
     assert_eq!(world.delivery.pending(None, 10).unwrap(), []);
 }
@@ -36,7 +39,50 @@ fn the_places_of_a_link_have_no_gaps() {
     // The Welcome of the pair was the first on the link.
     assert_eq!(places, [Seq(1), Seq(2), Seq(3)]);
     assert!(parcels.windows(2).all(|pair| pair[0].key < pair[1].key));
-    assert_eq!(world.delivery.parcels(outbox, 2).unwrap().len(), 2, "no more than asked for");
+    assert_eq!(
+        world.delivery.parcels(outbox, 2).unwrap().len(),
+        2,
+        "no more than asked for"
+    );
+}
+
+/// [DS-FANOUT-2] [DS-OUTBOX-1]
+#[test]
+fn messages_that_arrive_together_are_numbered_without_gaps() {
+    const EACH: u64 = 30;
+    let (world, mut a, mut b) = pair();
+    let requests = |client: &mut Client| -> Vec<_> {
+        let texts = 0..EACH;
+        let mut sign = |_| {
+            let message = client.message(b"x");
+            client.sign(message, &world.binding)
+        };
+        texts.map(&mut sign).collect()
+    };
+    let all = [requests(&mut a), requests(&mut b)];
+    let send = |requests: Vec<_>| {
+        let send = |request| {
+            world
+                .delivery
+                .send_message(request, &world.binding, world.now, &world.entropy)
+        };
+        let numbers = requests.into_iter().map(send);
+        numbers.map(|reply| reply.unwrap().0.number.0).collect()
+    };
+    let mut numbers: Vec<u64> = std::thread::scope(|scope| {
+        let threads = all.map(|requests| scope.spawn(|| -> Vec<u64> { send(requests) }));
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    numbers.sort_unstable();
+    let expected: Vec<u64> = (2..2 + 2 * EACH).collect();
+    assert_eq!(numbers, expected);
+    let outbox = world.delivery.pending(None, 1).unwrap()[0];
+    let parcels = world.delivery.parcels(outbox, 100).unwrap();
+    let places: Vec<u64> = parcels.iter().map(|parcel| parcel.seq.0).collect();
+    assert_eq!(places, (1..=2 * EACH).collect::<Vec<_>>());
 }
 
 #[test]
@@ -51,14 +97,24 @@ fn a_parcel_stays_for_the_tickets_that_remain() {
     assert_eq!(parcel.tickets.len(), 3);
     let stranger = Ticket([0xee; 64]);
     let settle = |remaining: Vec<Ticket>| {
-        world.delivery.settle(outbox, &[(parcel.key, remaining)], &world.entropy).unwrap();
+        world
+            .delivery
+            .settle(outbox, &[(parcel.key, remaining)], &world.entropy)
+            .unwrap();
         let left = world.delivery.parcels(outbox, 10).unwrap();
         left.first().map(|parcel| parcel.tickets.clone())
     };
     assert_eq!(settle(parcel.tickets.clone()), Some(parcel.tickets.clone()));
     let two = vec![parcel.tickets[2], stranger, parcel.tickets[0]];
-    assert_eq!(settle(two), Some(vec![parcel.tickets[0], parcel.tickets[2]]));
-    assert_eq!(settle(parcel.tickets.clone()).map(|left| left.len()), Some(2), "none comes back");
+    assert_eq!(
+        settle(two),
+        Some(vec![parcel.tickets[0], parcel.tickets[2]])
+    );
+    assert_eq!(
+        settle(parcel.tickets.clone()).map(|left| left.len()),
+        Some(2),
+        "none comes back"
+    );
     assert_eq!(settle(vec![]), None);
     assert_eq!(settle(vec![]), None, "settled twice");
     assert_eq!(world.delivery.pending(None, 10).unwrap(), []);
@@ -67,7 +123,9 @@ fn a_parcel_stays_for_the_tickets_that_remain() {
 #[test]
 fn a_payload_that_several_parcels_carry_goes_with_the_last() {
     let (world, mut a, _) = pair();
-    let others: Vec<_> = ["b.example", "c.example"].map(|domain| Client::new(3, domain)).into();
+    let others: Vec<_> = ["b.example", "c.example"]
+        .map(|domain| Client::new(3, domain))
+        .into();
     let mut others = others;
     others[1] = Client::new(4, "c.example");
     let request = a.add(&others.iter().collect::<Vec<_>>());
@@ -78,7 +136,10 @@ fn a_payload_that_several_parcels_carry_goes_with_the_last() {
     assert_eq!(parcels[1].payload, parcels[2].payload);
     assert_eq!(payloads(&world), 1);
     for (parcel, left) in parcels.iter().zip([1, 1, 0]) {
-        world.delivery.settle(outbox, &[(parcel.key, vec![])], &world.entropy).unwrap();
+        world
+            .delivery
+            .settle(outbox, &[(parcel.key, vec![])], &world.entropy)
+            .unwrap();
         assert_eq!(payloads(&world), left);
     }
     assert_eq!(world.delivery.parcels(outbox, 10).unwrap().len(), 0);
@@ -87,7 +148,10 @@ fn a_payload_that_several_parcels_carry_goes_with_the_last() {
 #[test]
 fn more_than_may_wait_is_refused_and_changes_nothing() {
     let (mut world, mut a, _) = pair();
-    world.set_policy(Policy { parcels_max: 2, ..POLICY });
+    world.set_policy(Policy {
+        parcels_max: 2,
+        ..POLICY
+    });
     let (_, outbox) = world.send(&mut a, b"1").unwrap();
     world.send(&mut a, b"2").unwrap();
     let before = world.rows();
@@ -97,7 +161,10 @@ fn more_than_may_wait_is_refused_and_changes_nothing() {
     a.drop_commit();
     assert_eq!(world.rows(), before);
     let oldest = world.delivery.parcels(outbox, 1).unwrap();
-    world.delivery.settle(outbox, &[(oldest[0].key, vec![])], &world.entropy).unwrap();
+    world
+        .delivery
+        .settle(outbox, &[(oldest[0].key, vec![])], &world.entropy)
+        .unwrap();
     world.send(&mut a, b"3").unwrap();
 }
 
@@ -107,11 +174,29 @@ fn what_cannot_be_delivered_for_too_long_is_dropped() {
     let (_, outbox) = world.send(&mut a, b"old").unwrap();
     world.now = Timestamp(world.now.0 + POLICY.parcel_seconds);
     world.send(&mut a, b"young").unwrap();
-    assert_eq!(world.delivery.expire(outbox, world.now, &world.entropy).unwrap(), 0);
+    assert_eq!(
+        world
+            .delivery
+            .expire(outbox, world.now, &world.entropy)
+            .unwrap(),
+        0
+    );
     let later = Timestamp(world.now.0 + 2 * 86_400);
-    assert_eq!(world.delivery.expire(outbox, later, &world.entropy).unwrap(), 1);
+    assert_eq!(
+        world
+            .delivery
+            .expire(outbox, later, &world.entropy)
+            .unwrap(),
+        1
+    );
     assert_eq!(world.delivery.parcels(outbox, 10).unwrap().len(), 1);
-    assert_eq!(world.delivery.expire(outbox, later, &world.entropy).unwrap(), 0);
+    assert_eq!(
+        world
+            .delivery
+            .expire(outbox, later, &world.entropy)
+            .unwrap(),
+        0
+    );
 }
 
 #[test]

@@ -14,7 +14,11 @@ use crate::{Error, Policy};
 fn members_talk_through_the_server() {
     let (world, mut a, mut b) = pair();
     let (reply, outbox) = world.send(&mut a, b"hello").unwrap();
-    assert_eq!(reply.number, Seq(2), "the commit was the group's first event");
+    assert_eq!(
+        reply.number,
+        Seq(2),
+        "the commit was the group's first event"
+    );
     assert_eq!(world.delivery.pending(None, 10).unwrap(), [outbox]);
     let inbox = world.deliver(&[&a, &b]);
     assert!(inbox[0].is_empty(), "the sender is not told");
@@ -35,10 +39,18 @@ fn several_are_added_at_once_on_several_domains() {
     world.add(&mut a, &mut [], &mut [&mut b, &mut c, &mut d]);
     let (_, outbox) = world.send(&mut c, b"all").unwrap();
     let parcels = world.delivery.parcels(outbox, 10).unwrap();
-    let reached: Vec<_> =
-        parcels.iter().map(|p| (p.domain.as_str(), p.seq, p.tickets.len())).collect();
-    assert_eq!(reached, [("here.example", Seq(1), 2), ("there.example", Seq(1), 1)]);
-    assert_ne!(parcels[0].link, parcels[1].link, "one pseudonym per destination");
+    let reached: Vec<_> = parcels
+        .iter()
+        .map(|p| (p.domain.as_str(), p.seq, p.tickets.len()))
+        .collect();
+    assert_eq!(
+        reached,
+        [("here.example", Seq(1), 2), ("there.example", Seq(1), 1)]
+    );
+    assert_ne!(
+        parcels[0].link, parcels[1].link,
+        "one pseudonym per destination"
+    );
     let inbox = world.deliver(&[&a, &b, &d]);
     for (member, inbox) in [&mut a, &mut b, &mut d].into_iter().zip(inbox) {
         assert_eq!(member.receive(&inbox[0]), Some((2, b"all".to_vec())));
@@ -52,19 +64,34 @@ fn who_is_removed_learns_it_and_opens_nothing_written_later() {
     let mut c = client(3);
     world.add(&mut a, &mut [&mut b], &mut [&mut c]);
     let key = c.state_key();
-    let place = crate::group::Place { group: GROUP, epoch: Epoch(2) };
+    let place = crate::group::Place {
+        group: GROUP,
+        epoch: Epoch(2),
+    };
     let request = a.remove(c.index());
     world.commit(&a, &request).unwrap();
     a.merge();
     let inbox = world.deliver(&[&b, &c]);
     b.receive(&inbox[0][0]).unwrap();
-    assert_eq!(c.receive(&inbox[1][0]).map(|event| event.0), Some(3), "told of its removal");
+    assert_eq!(
+        c.receive(&inbox[1][0]).map(|event| event.0),
+        Some(3),
+        "told of its removal"
+    );
     world.send(&mut a, b"without you").unwrap();
     let inbox = world.deliver(&[&b, &c]);
     assert!(inbox[1].is_empty());
-    let Ok(Payload::Group(sealed)) = decode_exact(&inbox[0][0]) else { panic!("no event") };
+    let Ok(Payload::Group(sealed)) = decode_exact(&inbox[0][0]) else {
+        panic!("no event")
+    };
     assert!(GroupEvent::open(&key, sealed.as_slice()).is_err());
-    for place in [place, crate::group::Place { epoch: Epoch(3), ..place }] {
+    for place in [
+        place,
+        crate::group::Place {
+            epoch: Epoch(3),
+            ..place
+        },
+    ] {
         let opens = |row: &(Vec<u8>, Vec<u8>)| {
             let state = crate::group::SealedState(row.1.clone());
             let chunk = crate::group::SealedState(row.1.get(8..).unwrap_or_default().to_vec());
@@ -87,7 +114,9 @@ fn a_leaf_that_was_left_is_taken_by_the_next() {
     let request = a.commit(
         |builder| {
             let removed = openmls::prelude::LeafNodeIndex::new(1);
-            builder.propose_removals([removed]).propose_adds([c.key_package()])
+            builder
+                .propose_removals([removed])
+                .propose_adds([c.key_package()])
         },
         &[c.as_added()],
     );
@@ -97,7 +126,10 @@ fn a_leaf_that_was_left_is_taken_by_the_next() {
     let inbox = world.deliver(&[&b, &c]);
     b.receive(&inbox[0][0]).unwrap();
     let fetch = c.welcome_request(&a);
-    let state = world.delivery.fetch_welcome_state(fetch, world.now).unwrap();
+    let state = world
+        .delivery
+        .fetch_welcome_state(fetch, world.now)
+        .unwrap();
     c.join(&inbox[1][0], &state);
     assert_eq!(c.index(), LeafIndex(1));
     assert_eq!(state.link_keys[1].key, c.link_key);
@@ -135,12 +167,18 @@ fn a_joiner_finds_its_epoch_after_the_group_moved_on() {
     b.merge();
     let inbox = world.deliver(&[&a, &c]);
     a.receive(&inbox[0][0]).unwrap();
-    let state = world.delivery.fetch_welcome_state(fetch.clone(), world.now).unwrap();
+    let state = world
+        .delivery
+        .fetch_welcome_state(fetch.clone(), world.now)
+        .unwrap();
     c.join(&welcome, &state);
     assert_eq!(c.receive(&inbox[1][0]).map(|event| event.0), Some(3));
     assert!(c.state_key() == a.state_key());
     let late = Timestamp(world.now.0 + POLICY.past_state_seconds + 2 * 86_400);
-    assert_eq!(world.delivery.fetch_welcome_state(fetch, late), Err(Error::Denied));
+    assert_eq!(
+        world.delivery.fetch_welcome_state(fetch, late),
+        Err(Error::Denied)
+    );
 }
 
 /// The states of epochs that nobody joined in, or whose time is over, are not kept.
@@ -168,7 +206,10 @@ fn one_of_two_concurrent_commits_wins() {
     let (world, mut a, mut b) = pair();
     let (first, second) = (a.update(), b.update());
     world.commit(&a, &first).unwrap();
-    assert_eq!(world.commit(&b, &second).unwrap_err(), Error::WrongEpoch(Epoch(2)));
+    assert_eq!(
+        world.commit(&b, &second).unwrap_err(),
+        Error::WrongEpoch(Epoch(2))
+    );
     b.drop_commit();
     a.merge();
     let inbox = world.deliver(&[&b]);
@@ -185,19 +226,28 @@ fn a_commit_that_lost_the_race_after_validation_is_told_so() {
     world.backend.inject(store::Fault::Conflict);
     world.commit(&a, &first).unwrap();
     let before = world.rows();
-    assert_eq!(world.commit(&b, &second).unwrap_err(), Error::WrongEpoch(Epoch(2)));
+    assert_eq!(
+        world.commit(&b, &second).unwrap_err(),
+        Error::WrongEpoch(Epoch(2))
+    );
     assert_eq!(world.rows(), before);
 }
 
 #[test]
 fn a_group_may_not_outgrow_the_policy() {
     let (mut world, mut a, _) = pair();
-    world.set_policy(Policy { members_max: 3, ..POLICY });
+    world.set_policy(Policy {
+        members_max: 3,
+        ..POLICY
+    });
     let (c, d) = (client(3), client(4));
     let request = a.add(&[&c, &d]);
     let too_many = Error::Invalid(protocol::error::Rule::GroupSize);
     assert_eq!(world.commit(&a, &request).unwrap_err(), too_many);
-    world.set_policy(Policy { state_bytes_max: 2_000, ..POLICY });
+    world.set_policy(Policy {
+        state_bytes_max: 2_000,
+        ..POLICY
+    });
     assert_eq!(world.commit(&a, &request).unwrap_err(), too_many);
     world.set_policy(POLICY);
     world.commit(&a, &request).unwrap();
@@ -210,11 +260,20 @@ fn nothing_identifying_is_stored_in_the_clear() {
     let request = a.message(b"a message that nobody may read");
     let message = request.message.as_slice().to_vec();
     let request = a.sign(request, &world.binding);
-    world.delivery.send_message(request, &world.binding, world.now, &world.entropy).unwrap();
+    world
+        .delivery
+        .send_message(request, &world.binding, world.now, &world.entropy)
+        .unwrap();
     let Ticket(ticket) = a.ticket.ticket;
-    let needles =
-        [&GROUP.0[..], a.signer.public(), &a.state_key().0, &message[24..56], &ticket, b"here.example"]
-            .map(<[u8]>::to_vec);
+    let needles = [
+        &GROUP.0[..],
+        a.signer.public(),
+        &a.state_key().0,
+        &message[24..56],
+        &ticket,
+        b"here.example",
+    ]
+    .map(<[u8]>::to_vec);
     for (key, value) in world.rows() {
         for needle in &needles {
             let holds = |bytes: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);

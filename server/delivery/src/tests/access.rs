@@ -273,7 +273,7 @@ fn a_commit_sent_again_is_answered_the_same_and_applied_once() {
     assert_eq!(world.rows(), before);
 }
 
-/// A commit that removes its predecessor's author: the answer was lost, the author is gone.
+/// The store does not know whether it applied the commit until it has submitted it again.
 #[test]
 fn an_answer_in_doubt_is_found_out_by_asking_again() {
     let (world, mut a, _) = pair();

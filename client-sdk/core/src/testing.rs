@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::{
-    AuthPolicy, DeliveryPolicy, Difficulty, Effects, Engine, EngineConfig, Policies, QueuePolicy,
-    Secrets, Served,
+    AuthPolicy, DeliveryPolicy, Difficulty, Effects, Engine, EngineConfig, Listener, Policies,
+    QueuePolicy, Secrets, Served,
 };
 use protocol::crypto::credential::{IntermediateCredential, RootCredential, ServerKeys};
 use protocol::crypto::sealed::SymmetricKey;
@@ -149,7 +149,7 @@ impl World {
     }
 
     /// The frames of a listen stream from where the client is: first the answer, then entries.
-    pub(crate) fn listen(&self, outgoing: &Outgoing) -> (Vec<u8>, Vec<Vec<u8>>, impl Fn(&[u8])) {
+    pub(crate) fn listen(&self, outgoing: &Outgoing) -> Stream {
         let binding = self.binding(outgoing.isolation());
         let payload = outgoing.payload(&binding);
         let Served::Listen {
@@ -167,11 +167,24 @@ impl World {
             frames.push(batch.event);
             from = batch.next;
         }
-        let ack = move |ack: &[u8]| {
-            self.engine.ack(&listener, ack).unwrap();
-        };
-        (payload, frames, ack)
+        Stream {
+            answer: payload,
+            frames,
+            listener,
+        }
     }
+
+    /// Write a frame back on a listen stream.
+    fn acknowledge(&self, stream: &Stream, ack: &[u8]) {
+        self.engine.ack(&stream.listener, ack).unwrap();
+    }
+}
+
+/// What a listen stream has brought.
+pub(crate) struct Stream {
+    pub(crate) answer: Vec<u8>,
+    pub(crate) frames: Vec<Vec<u8>>,
+    listener: Listener,
 }
 
 /// A person with a client.
@@ -202,16 +215,6 @@ impl Person {
         };
         person.die();
         person
-    }
-
-    pub(crate) fn on_disk(directory: PathBuf) -> Self {
-        let mut core = Core::open(&directory, &HomeKey::Raw([5; 32])).unwrap();
-        core.set_stock(Stock {
-            key_packages: 2,
-            tickets: 4,
-            connection_packages: 1,
-        });
-        Self { core, home: None }
     }
 
     /// Lose the process, if the home outlives it.
@@ -297,14 +300,14 @@ impl Person {
         let Some(outgoing) = self.core.listen().unwrap() else {
             return Vec::new();
         };
-        let (first, frames, ack) = world.listen(&outgoing);
-        self.core.listening(&first).unwrap();
+        let stream = world.listen(&outgoing);
+        self.core.listening(&stream.answer).unwrap();
         let mut events = Vec::new();
-        for frame in frames {
+        for frame in &stream.frames {
             self.die();
-            let received = self.core.receive(&frame, world.now).unwrap();
+            let received = self.core.receive(frame, world.now).unwrap();
             events.extend(received.events);
-            ack(&received.ack.unwrap());
+            world.acknowledge(&stream, &received.ack.unwrap());
         }
         events
     }

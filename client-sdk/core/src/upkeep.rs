@@ -103,6 +103,7 @@ fn is_due(left: u64, stock: usize, published: u64, renew_before: u64) -> bool {
 mod tests {
     use super::*;
 
+    /// [SDK-UPKEEP-1]
     #[test]
     fn stock_is_renewed_when_it_is_missing_old_or_low() {
         assert!(is_due(32, 32, 0, 100));

@@ -35,6 +35,7 @@ fn people_meet_and_talk() {
     assert_eq!(problems(&events), []);
 }
 
+/// [SDK-LEAVE-1]
 #[test]
 fn who_is_removed_hears_so_and_nothing_later() {
     let world = World::new();
@@ -52,6 +53,19 @@ fn who_is_removed_hears_so_and_nothing_later() {
     assert!(matches!(&events[..], [Event::RemovedFromGroup { by, .. }]
         if by.display_name.as_deref() == Some("Aspen")));
     assert!(cedar.core.send(&group, b"still here", world.now).is_err());
+    for table in [
+        "epochs",
+        "members",
+        "openmls_group_data",
+        "openmls_epoch_keys_pairs",
+    ] {
+        let left = cedar
+            .core
+            .view(|tx| tx.count(&format!("SELECT count(*) FROM {table}"), []));
+        assert_eq!(left.unwrap(), 0, "{table}");
+    }
+    let zeros = "SELECT count(*) FROM groups WHERE leaf_key = zeroblob(32)";
+    assert_eq!(cedar.core.view(|tx| tx.count(zeros, [])).unwrap(), 1);
     let events = birch.sync(&world);
     assert_eq!(texts(&events), [said("Aspen", "without you")]);
     assert!(events.iter().any(

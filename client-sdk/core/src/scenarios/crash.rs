@@ -43,7 +43,7 @@ fn a_client_that_dies_after_every_step_loses_and_doubles_nothing() {
     assert_eq!(problems(&of_birch), []);
 }
 
-/// [SDK-JOB-1]
+/// [SDK-JOB-1] [SDK-CONNECT-2]
 #[test]
 fn every_request_can_lose_its_reply() {
     let world = World::new();
@@ -129,7 +129,7 @@ fn entries_that_come_twice_count_once() {
         .send(&world, &group, "once");
     let birch = people.get_mut("birch").unwrap();
     let listen = birch.core.listen().unwrap().unwrap();
-    let (_, frames, _) = world.listen(&listen);
+    let frames = world.listen(&listen).frames;
     let first = birch.core.receive(&frames[0], world.now).unwrap();
     let again = birch.core.receive(&frames[0], world.now).unwrap();
     assert!(again.events.is_empty());

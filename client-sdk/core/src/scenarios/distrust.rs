@@ -1,25 +1,31 @@
 //! Servers and people that lie.
 
+use std::collections::BTreeSet;
+
+use openmls::prelude::{KeyPackageIn, MlsMessageBodyIn, MlsMessageIn, ProtocolVersion};
+use openmls_rust_crypto::RustCrypto;
 use protocol::codec::{Opaque, decode_exact, encode};
 use protocol::entry::{Entry, NumberedEntry};
 use protocol::error::{ErrorCode, ErrorReply};
 use protocol::id::Seq;
-use protocol::queue::{Entries, ListenEvent, ListenReply};
+use protocol::queue::{Entries, ListenEvent, ListenReply, PublishKeyPackages};
 use protocol::request::encode_reply;
+use tls_codec::Serialize;
 
+use crate::state::JobState;
 use crate::testing::{Person, World, problems, texts, three_in_a_group};
 use crate::{Error, Event, Isolation, Problem, Step};
 
 /// The listen frames that wait for a person.
 fn frames(world: &World, person: &Person) -> Vec<Vec<NumberedEntry>> {
     let listen = person.core.listen().unwrap().unwrap();
-    let (_, frames, _) = world.listen(&listen);
-    let entries = frames
-        .iter()
-        .map(|frame| match decode_exact(frame).unwrap() {
-            ListenEvent::Entries(entries) => entries.entries,
-            event => panic!("{event:?}"),
-        });
+    let frames = world.listen(&listen).frames;
+    let entries = frames.iter().map(|frame| {
+        let ListenEvent::Entries(entries) = decode_exact(frame).unwrap() else {
+            panic!("no entries")
+        };
+        entries.entries
+    });
     entries.collect()
 }
 
@@ -272,4 +278,86 @@ fn nobody_signs_up_at_a_server_whose_keys_do_not_verify() {
     assert!(matches!(over, Err(Error::BadServerKeys)));
     let over = aspen.core.step(job, world.now);
     assert!(matches!(over, Err(Error::BadServerKeys)));
+}
+
+/// [SDK-CONNECT-1]
+#[test]
+fn a_connection_package_of_another_key_or_time_is_not_used() {
+    let world = World::new();
+    let mut aspen = Person::new().register(&world, "Aspen");
+    let mut birch = Person::new().register(&world, "Birch");
+    let name = birch.claim(&world, "birch");
+    let job = aspen.core.connect(&name, world.now).unwrap();
+    let mut forged = world.serve(&aspen.request(&world, job));
+    // The username's public key comes first.
+    forged[5] ^= 1;
+    let over = aspen.core.reply(job, &forged, world.now);
+    assert!(matches!(over, Err(Error::BadPackage)));
+    let job = aspen.core.connect(&name, world.now).unwrap();
+    let reply = world.serve(&aspen.request(&world, job));
+    let late = protocol::time::Timestamp(world.now.0 + 91 * 86_400);
+    let over = aspen.core.reply(job, &reply, late);
+    assert!(matches!(over, Err(Error::BadPackage)));
+}
+
+/// [SDK-SEND-2]
+#[test]
+fn a_message_that_a_member_sends_twice_is_taken_once() {
+    let world = World::new();
+    let (mut people, group) = three_in_a_group(&world);
+    let [mut aspen, mut birch] = ["aspen", "birch"].map(|name| people.remove(name).unwrap());
+    let same_tag = "UPDATE messages SET tag = (SELECT min(tag) FROM messages WHERE kind = 0)
+                      WHERE id = ?1";
+    aspen.send(&world, &group, "once");
+    // As if a reply had been lost and the server had forgotten what it accepted.
+    let again = aspen.core.transact(world.now, |tx| {
+        tx.execute("DROP INDEX messages_by_tag", [])?;
+        let body = crate::group::content::Body::of(0, b"once".to_vec()).unwrap();
+        let job = tx.queue_message(&group, &body)?;
+        tx.execute(same_tag, [tx.count("SELECT max(id) FROM messages", [])?])?;
+        Ok(job)
+    });
+    aspen.finish(&world, again.unwrap()).unwrap();
+    let events = birch.sync(&world);
+    assert_eq!(texts(&events).len(), 1);
+    assert_eq!(problems(&events), []);
+}
+
+/// [SDK-LEAF-1] [SDK-STOCK-1]
+#[test]
+fn nothing_links_two_key_packages_of_a_client() {
+    let world = World::new();
+    let (mut people, _) = three_in_a_group(&world);
+    let birch = people.get_mut("birch").unwrap();
+    let packages = birch.core.transact(world.now, |tx| {
+        tx.ensure_job(&JobState::TakeTickets)?;
+        tx.ensure_job(&JobState::PublishKeyPackages { body: None })
+    });
+    let job = packages.unwrap();
+    drop(birch.request(&world, job));
+    let state = birch.core.view(|tx| Ok(tx.load_job(job)?.state)).unwrap();
+    let JobState::PublishKeyPackages { body: Some(body) } = state else {
+        panic!("no packages")
+    };
+    let body: PublishKeyPackages = decode_exact(&body).unwrap();
+    let mut seen = BTreeSet::new();
+    let all: Vec<_> = body.packages.iter().chain([&body.last_resort]).collect();
+    for package in &all {
+        let message: MlsMessageIn = decode_exact(package.key_package.as_slice()).unwrap();
+        let MlsMessageBodyIn::KeyPackage(received) = message.extract() else {
+            panic!("no KeyPackage")
+        };
+        let valid =
+            KeyPackageIn::validate(received, &RustCrypto::default(), ProtocolVersion::Mls10);
+        let valid = valid.unwrap();
+        let leaf = valid.leaf_node();
+        assert!(seen.insert(package.ticket.0.to_vec()));
+        assert!(seen.insert(package.link_key.0.to_vec()));
+        assert!(seen.insert(leaf.signature_key().as_slice().to_vec()));
+        assert!(seen.insert(leaf.encryption_key().tls_serialize_detached().unwrap()));
+        assert!(seen.insert(leaf.credential().serialized_content().to_vec()));
+        let sealed = crate::group::leaf::sealed_identity(leaf).unwrap();
+        assert!(seen.insert(sealed.to_vec()));
+    }
+    assert_eq!(seen.len(), all.len() * 6);
 }

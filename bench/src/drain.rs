@@ -1,16 +1,16 @@
 //! Draining one long queue, and keeping many listeners that have nothing to hear.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::clock::now;
+use crate::report::Run;
+use crate::send::receive;
 use tests::connection::{Connection, Failure, endpoint};
 use tests::group::Group;
 use tests::person::Person;
-use crate::report::Run;
-use crate::send::receive;
 use tests::process::Server;
 
 /// Senders that fill the queue at the same time.
@@ -47,7 +47,7 @@ pub(crate) async fn drain(server: &Server, items: usize) -> Result<Run, Failure>
     let [recipient] = recipients;
     recipient.wait_for(&connection, total).await?;
     let before = server.usage()?;
-    let started = Instant::now();
+    let started = now();
     receive(&recipient, &connection, total).await?;
     Ok(Run {
         scenario: "drain one queue".to_owned(),
@@ -65,7 +65,7 @@ pub(crate) async fn idle(server: &Server, clients: usize) -> Result<Run, Failure
     let endpoint = endpoint(server.certificate()?)?;
     let domain = Server::domain()?;
     let before = server.usage()?;
-    let started = Instant::now();
+    let started = now();
     let permits = Arc::new(Semaphore::new(HANDSHAKES));
     let mut connecting = JoinSet::new();
     for _ in 0..clients {

@@ -1,6 +1,7 @@
 //! Hearth's load generator: real MLS groups over real QUIC on loopback, against a `hearthd` of its
 //! own with every sync to disk on. It measures the server's process from outside.
 
+mod clock;
 mod drain;
 mod report;
 mod send;
@@ -85,11 +86,25 @@ fn all() -> Vec<Scenario> {
 
 async fn measure(server: &Server, scenario: &Scenario) -> Result<Run, Failure> {
     match *scenario {
-        Scenario::Send { members, groups, messages, listening } => {
+        Scenario::Send {
+            members,
+            groups,
+            messages,
+            listening,
+        } => {
             if members < 2 {
                 return Err("a group needs at least 2 members".into());
             }
-            send::run(server, &Load { members, groups, messages, listening }).await
+            send::run(
+                server,
+                &Load {
+                    members,
+                    groups,
+                    messages,
+                    listening,
+                },
+            )
+            .await
         }
         Scenario::Drain { items } => drain::drain(server, items).await,
         Scenario::Idle { clients } => drain::idle(server, clients).await,
@@ -103,7 +118,9 @@ async fn main() -> Result<(), Failure> {
         Some(program) => program,
         None => std::env::current_exe()?.with_file_name("hearthd"),
     };
-    let scenarios = arguments.scenario.map_or_else(all, |scenario| vec![scenario]);
+    let scenarios = arguments
+        .scenario
+        .map_or_else(all, |scenario| vec![scenario]);
     for (place, scenario) in scenarios.iter().enumerate() {
         // A fresh server each: memory and files of one scenario must not count for the next.
         let server = Server::start(&hearthd, &arguments.scratch)?;

@@ -47,7 +47,10 @@ pub(crate) fn latencies() -> Result<Histogram<u64>, Failure> {
     Ok(Histogram::new_with_bounds(1, 60_000_000, 3)?)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "figures for people, far below 2^52")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "figures for people, far below 2^52"
+)]
 impl Run {
     /// Divide.
     pub(crate) fn figure(self) -> Figure {

@@ -1,8 +1,8 @@
 //! Durable sends: many groups of one size, one sender each, one message under way per sender.
 
 use std::sync::Arc;
-use std::time::Instant;
 
+use hdrhistogram::Histogram;
 use protocol::codec::decode_exact;
 use protocol::entry::Entry;
 use protocol::frame;
@@ -10,10 +10,11 @@ use protocol::id::Seq;
 use protocol::queue::{Ack, ListenEvent};
 use tokio::task::JoinSet;
 
+use crate::clock::now;
+use crate::report::{Run, latencies};
 use tests::connection::{Connection, Failure, endpoint, read_frame};
 use tests::group::Group;
 use tests::person::Person;
-use crate::report::{Run, latencies};
 use tests::process::Server;
 
 /// Bytes of text in a message.
@@ -37,21 +38,47 @@ struct Sender {
     recipients: Arc<Vec<Person>>,
 }
 
-/// Prepare the groups, then measure from the first send until every watched recipient has all.
-pub(crate) async fn run(server: &Server, load: &Load) -> Result<Run, Failure> {
-    let endpoint = endpoint(server.certificate()?)?;
+/// Connections, people and groups, before anything is measured.
+async fn prepare(
+    server: &Server,
+    endpoint: &quinn::Endpoint,
+    load: &Load,
+) -> Result<Vec<Sender>, Failure> {
     let domain = Server::domain()?;
     let mut senders = Vec::with_capacity(load.groups);
     for _ in 0..load.groups {
-        let connection = Connection::open(&endpoint, server.address(), &domain).await?;
+        let connection = Connection::open(endpoint, server.address(), &domain).await?;
         let owner = Person::new(&connection).await?;
         let mut recipients = Vec::with_capacity(load.members - 1);
         for _ in 1..load.members {
             recipients.push(Person::new(&connection).await?);
         }
         let group = Group::new(&connection, &domain, &owner, &recipients).await?;
-        senders.push(Sender { group, connection, recipients: Arc::new(recipients) });
+        senders.push(Sender {
+            group,
+            connection,
+            recipients: Arc::new(recipients),
+        });
     }
+    Ok(senders)
+}
+
+/// Send one message after the other; gives how long each took.
+async fn send(mut sender: Sender, messages: usize) -> Result<(Histogram<u64>, Sender), Failure> {
+    let mut latencies = latencies()?;
+    for _ in 0..messages {
+        let begun = now();
+        sender.group.send(&sender.connection, TEXT_BYTES).await?;
+        latencies.record(u64::try_from(begun.elapsed().as_micros())?.max(1))?;
+    }
+    Ok((latencies, sender))
+}
+
+/// Prepare the groups, then measure from the first send until every watched recipient has all.
+pub(crate) async fn run(server: &Server, load: &Load) -> Result<Run, Failure> {
+    let endpoint = endpoint(server.certificate()?)?;
+    let domain = Server::domain()?;
+    let senders = prepare(server, &endpoint, load).await?;
     let mut watchers = JoinSet::new();
     let watch = |watchers: &mut JoinSet<Result<(), Failure>>, sender: &Sender| {
         let (endpoint, address) = (endpoint.clone(), server.address());
@@ -65,22 +92,15 @@ pub(crate) async fn run(server: &Server, load: &Load) -> Result<Run, Failure> {
         });
     };
     if load.listening {
-        senders.iter().for_each(|sender| watch(&mut watchers, sender));
+        senders
+            .iter()
+            .for_each(|sender| watch(&mut watchers, sender));
     }
     let before = server.usage()?;
-    let started = Instant::now();
+    let started = now();
     let mut sending = JoinSet::new();
-    for mut sender in senders {
-        let messages = load.messages;
-        sending.spawn(async move {
-            let mut latencies = latencies()?;
-            for _ in 0..messages {
-                let begun = Instant::now();
-                sender.group.send(&sender.connection, TEXT_BYTES).await?;
-                latencies.record(u64::try_from(begun.elapsed().as_micros())?.max(1))?;
-            }
-            Ok::<_, Failure>((latencies, sender))
-        });
+    for sender in senders {
+        sending.spawn(send(sender, load.messages));
     }
     let mut all = latencies()?;
     let mut finished = Vec::new();
@@ -90,12 +110,18 @@ pub(crate) async fn run(server: &Server, load: &Load) -> Result<Run, Failure> {
         finished.push(sender);
     }
     if !load.listening {
-        finished.iter().for_each(|sender| watch(&mut watchers, sender));
+        finished
+            .iter()
+            .for_each(|sender| watch(&mut watchers, sender));
     }
     while let Some(watched) = watchers.join_next().await {
         watched??;
     }
-    let kind = if load.listening { ", recipients listening" } else { "" };
+    let kind = if load.listening {
+        ", recipients listening"
+    } else {
+        ""
+    };
     Ok(Run {
         scenario: format!("send, group of {}{kind}", load.members),
         operations: u64::try_from(load.groups * load.messages)?,
@@ -119,10 +145,13 @@ pub(crate) async fn receive(
         let ListenEvent::Entries(batch) = decode_exact(&read_frame(&mut stream).await?)? else {
             continue;
         };
-        let is_item = |entry: &&protocol::entry::NumberedEntry| matches!(entry.entry, Entry::Item(_));
+        let is_item =
+            |entry: &&protocol::entry::NumberedEntry| matches!(entry.entry, Entry::Item(_));
         received += batch.entries.iter().filter(is_item).count();
         if let Some(last) = batch.entries.last() {
-            let ack = protocol::codec::encode(&Ack { next: Seq(last.seq.0 + 1) });
+            let ack = protocol::codec::encode(&Ack {
+                next: Seq(last.seq.0 + 1),
+            });
             send.write_all(&frame::encode(&ack)?).await?;
         }
     }

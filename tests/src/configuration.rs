@@ -39,11 +39,18 @@ pub fn write(program: &Path, directory: &Path, address: SocketAddr) -> Result<()
     }
     let path = path(directory);
     let mut config: Table = fs::read_to_string(&path)?.parse()?;
-    config.insert("listen".to_owned(), Value::Array(vec![address.to_string().into()]));
+    config.insert(
+        "listen".to_owned(),
+        Value::Array(vec![address.to_string().into()]),
+    );
     config.remove("metrics");
     for (section, key, value) in LIFTED {
-        let section = config.entry(*section).or_insert_with(|| Table::new().into());
-        let section = section.as_table_mut().ok_or("the configuration has another shape")?;
+        let section = config
+            .entry(*section)
+            .or_insert_with(|| Table::new().into());
+        let section = section
+            .as_table_mut()
+            .ok_or("the configuration has another shape")?;
         section.insert((*key).to_owned(), (*value).into());
     }
     easy_work(&mut config)?;
@@ -53,8 +60,12 @@ pub fn write(program: &Path, directory: &Path, address: SocketAddr) -> Result<()
 
 /// Proof of work that a test can afford a hundred times.
 fn easy_work(config: &mut Table) -> Result<(), Failure> {
-    let accounts = config.entry("accounts").or_insert_with(|| Table::new().into());
-    let accounts = accounts.as_table_mut().ok_or("the configuration has another shape")?;
+    let accounts = config
+        .entry("accounts")
+        .or_insert_with(|| Table::new().into());
+    let accounts = accounts
+        .as_table_mut()
+        .ok_or("the configuration has another shape")?;
     for work in ["account_work", "username_work"] {
         let easy = [("memory_kib", 64), ("target_bits", 2), ("stamp_bits", 4)];
         let easy = easy.map(|(key, value)| (key.to_owned(), Value::Integer(value)));

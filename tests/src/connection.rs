@@ -58,14 +58,17 @@ impl Connection {
         let mut exporter = [0; 32];
         quic.export_keying_material(&mut exporter, label::EXPORTER.as_bytes(), &[])
             .map_err(|_| "the connection exports no keying material")?;
-        Ok(Self { quic, binding: Arc::new(Binding { domain: domain.clone(), exporter }) })
+        Ok(Self {
+            quic,
+            binding: Arc::new(Binding {
+                domain: domain.clone(),
+                exporter,
+            }),
+        })
     }
 
     /// Send an unsigned request and wait for its reply.
-    pub async fn request<T: Operation + Serialize>(
-        &self,
-        body: &T,
-    ) -> Result<T::Reply, Failure> {
+    pub async fn request<T: Operation + Serialize>(&self, body: &T) -> Result<T::Reply, Failure> {
         self.exchange(&encode_request(body)).await
     }
 
@@ -75,7 +78,8 @@ impl Connection {
         body: T,
         key: &PrivateKey,
     ) -> Result<T::Reply, Failure> {
-        self.exchange(&encode_signed(&Signed::new(body, key, &self.binding))).await
+        self.exchange(&encode_signed(&Signed::new(body, key, &self.binding)))
+            .await
     }
 
     async fn exchange<R: tls_codec::DeserializeBytes>(&self, payload: &[u8]) -> Result<R, Failure> {

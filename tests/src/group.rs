@@ -2,7 +2,8 @@
 
 use openmls::prelude::{
     BasicCredential, Capabilities, Ciphersuite, CredentialWithKey, Extension, ExtensionType,
-    Extensions, KeyPackage, Lifetime, MlsGroup, PURE_PLAINTEXT_WIRE_FORMAT_POLICY, UnknownExtension,
+    Extensions, KeyPackage, Lifetime, MlsGroup, PURE_PLAINTEXT_WIRE_FORMAT_POLICY,
+    UnknownExtension,
 };
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::OpenMlsRustCrypto;
@@ -61,7 +62,11 @@ impl Leaf {
             credential: BasicCredential::new(pseudonym.to_vec()).into(),
             signature_key: public.into(),
         };
-        Self { key, signer, credential }
+        Self {
+            key,
+            signer,
+            credential,
+        }
     }
 }
 
@@ -75,9 +80,14 @@ fn capabilities() -> Capabilities {
 
 /// Random bytes of an identity's length: no server can tell the difference.
 fn identity() -> Extension {
-    let sealed: Vec<u8> = (0..IDENTITY_BYTES + OVERHEAD_BYTES).map(|_| rand::random()).collect();
+    let sealed: Vec<u8> = (0..IDENTITY_BYTES + OVERHEAD_BYTES)
+        .map(|_| rand::random())
+        .collect();
     let encoded = Opaque::<{ IDENTITY_BYTES + OVERHEAD_BYTES }>::new(sealed).unwrap_or_default();
-    Extension::Unknown(SEALED_IDENTITY_EXTENSION, UnknownExtension(protocol::codec::encode(&encoded)))
+    Extension::Unknown(
+        SEALED_IDENTITY_EXTENSION,
+        UnknownExtension(protocol::codec::encode(&encoded)),
+    )
 }
 
 fn link_key() -> WrappedLinkKey {
@@ -85,7 +95,9 @@ fn link_key() -> WrappedLinkKey {
 }
 
 fn identity_key() -> SealedIdentityKey {
-    SealedIdentityKey { sealed: std::array::from_fn(|_| rand::random()) }
+    SealedIdentityKey {
+        sealed: std::array::from_fn(|_| rand::random()),
+    }
 }
 
 impl Group {
@@ -106,8 +118,19 @@ impl Group {
             .with_capabilities(capabilities())
             .with_leaf_node_extensions(Extensions::single(identity())?)?
             .build(&provider, &leaf.signer, leaf.credential)?;
-        let mut group = Self { provider, mls, signer: leaf.signer, key: leaf.key, id };
-        group.create(connection, owner.qualified_ticket(connection, domain).await?).await?;
+        let mut group = Self {
+            provider,
+            mls,
+            signer: leaf.signer,
+            key: leaf.key,
+            id,
+        };
+        group
+            .create(
+                connection,
+                owner.qualified_ticket(connection, domain).await?,
+            )
+            .await?;
         for others in others.chunks(ADDS) {
             let mut tickets = Vec::with_capacity(others.len());
             for person in others {
@@ -120,12 +143,23 @@ impl Group {
 
     fn state_key(&self) -> Result<SymmetricKey, Failure> {
         let crypto = self.provider.crypto();
-        let key = self.mls.export_secret(crypto, label::GROUP_STATE_KEY, &[], 32)?;
-        Ok(SymmetricKey(key.try_into().map_err(|_| "the exporter gave another length")?))
+        let key = self
+            .mls
+            .export_secret(crypto, label::GROUP_STATE_KEY, &[], 32)?;
+        Ok(SymmetricKey(
+            key.try_into()
+                .map_err(|_| "the exporter gave another length")?,
+        ))
     }
 
-    async fn create(&self, connection: &Connection, ticket: QualifiedTicket) -> Result<(), Failure> {
-        let group_info = self.mls.export_group_info(self.provider.crypto(), &self.signer, false)?;
+    async fn create(
+        &self,
+        connection: &Connection,
+        ticket: QualifiedTicket,
+    ) -> Result<(), Failure> {
+        let group_info = self
+            .mls
+            .export_group_info(self.provider.crypto(), &self.signer, false)?;
         let tree = self.mls.export_ratchet_tree();
         let request = CreateGroup {
             group: self.id,
@@ -152,7 +186,12 @@ impl Group {
                 .leaf_node_capabilities(capabilities())
                 .leaf_node_extensions(Extensions::single(identity())?)
                 .key_package_lifetime(Lifetime::new(30 * 86_400))
-                .build(CIPHERSUITE, &OpenMlsRustCrypto::default(), &leaf.signer, leaf.credential)?;
+                .build(
+                    CIPHERSUITE,
+                    &OpenMlsRustCrypto::default(),
+                    &leaf.signer,
+                    leaf.credential,
+                )?;
             key_packages.push(bundle.key_package().clone());
         }
         self.commit(connection, key_packages, tickets).await
@@ -172,14 +211,26 @@ impl Group {
             .propose_adds(key_packages)
             .load_psks(self.provider.storage())?
             .create_group_info(true)
-            .build(self.provider.rand(), self.provider.crypto(), &self.signer, |_| true)?
+            .build(
+                self.provider.rand(),
+                self.provider.crypto(),
+                &self.signer,
+                |_| true,
+            )?
             .stage_commit(&self.provider)?;
         let (commit, welcome, group_info) = bundle.into_messages();
-        let welcome = welcome.map(|welcome| welcome.tls_serialize_detached()).transpose()?;
-        let group_info = group_info.ok_or("no group info was made")?.tls_serialize_detached()?;
+        let welcome = welcome
+            .map(|welcome| welcome.tls_serialize_detached())
+            .transpose()?;
+        let group_info = group_info
+            .ok_or("no group info was made")?
+            .tls_serialize_detached()?;
         let sender = LeafIndex(self.mls.own_leaf_index().u32());
         self.mls.merge_pending_commit(&self.provider)?;
-        let added = |ticket| AddedMember { ticket, link_key: link_key() };
+        let added = |ticket| AddedMember {
+            ticket,
+            link_key: link_key(),
+        };
         let request = CommitGroup {
             group: self.id,
             sender,
@@ -187,7 +238,9 @@ impl Group {
             next_state_key: self.state_key()?,
             commit: Opaque::new(commit.tls_serialize_detached()?)?,
             group_info: Opaque::new(group_info)?,
-            welcome: WelcomeForAdded { welcome: Opaque::new(welcome.unwrap_or_default())? },
+            welcome: WelcomeForAdded {
+                welcome: Opaque::new(welcome.unwrap_or_default())?,
+            },
             added: tickets.into_iter().map(added).collect(),
             identity_key: identity_key(),
         };
@@ -209,7 +262,9 @@ impl Group {
     /// The message is longer than allowed.
     pub fn message(&mut self, bytes: usize) -> Result<SendMessage, Failure> {
         let text: Vec<u8> = (0..bytes).map(|_| rand::random()).collect();
-        let message = self.mls.create_message(&self.provider, &self.signer, &text)?;
+        let message = self
+            .mls
+            .create_message(&self.provider, &self.signer, &text)?;
         Ok(SendMessage {
             group: self.id,
             sender: LeafIndex(self.mls.own_leaf_index().u32()),

@@ -4,5 +4,6 @@
 pub mod configuration;
 pub mod connection;
 pub mod group;
+pub mod people;
 pub mod person;
 pub mod process;

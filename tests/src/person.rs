@@ -34,7 +34,10 @@ impl Person {
                 &key,
             )
             .await?;
-        Ok(Self { key, queue: reply.queue })
+        Ok(Self {
+            key,
+            queue: reply.queue,
+        })
     }
 
     /// The queue.
@@ -51,9 +54,16 @@ impl Person {
 
     /// One fresh ticket into the queue.
     pub async fn ticket(&self, connection: &Connection) -> Result<Ticket, Failure> {
-        let request = TakeTickets { queue: self.queue, count: 1 };
+        let request = TakeTickets {
+            queue: self.queue,
+            count: 1,
+        };
         let reply = connection.signed(request, &self.key).await?;
-        reply.tickets.first().copied().ok_or_else(|| "no ticket was given".into())
+        reply
+            .tickets
+            .first()
+            .copied()
+            .ok_or_else(|| "no ticket was given".into())
     }
 
     /// The same, with the domain.
@@ -62,7 +72,10 @@ impl Person {
         connection: &Connection,
         domain: &Domain,
     ) -> Result<QualifiedTicket, Failure> {
-        Ok(QualifiedTicket { domain: domain.clone(), ticket: self.ticket(connection).await? })
+        Ok(QualifiedTicket {
+            domain: domain.clone(),
+            ticket: self.ticket(connection).await?,
+        })
     }
 
     /// Listen from the beginning.
@@ -70,20 +83,22 @@ impl Person {
         &self,
         connection: &Connection,
     ) -> Result<(quinn::SendStream, quinn::RecvStream), Failure> {
-        let request = Listen { queue: self.queue, from: Seq(0) };
+        let request = Listen {
+            queue: self.queue,
+            from: Seq(0),
+        };
         Ok(connection.listen_reply(request, &self.key).await?.1)
     }
 
     /// Wait until `items` items and the refreshes between them have arrived, without
     /// acknowledging any: the reply to `listen` says how long the queue is.
-    pub async fn wait_for(
-        &self,
-        connection: &Connection,
-        items: usize,
-    ) -> Result<(), Failure> {
+    pub async fn wait_for(&self, connection: &Connection, items: usize) -> Result<(), Failure> {
         let refreshes = items.div_ceil(usize::try_from(RATCHET_REFRESH_ENTRIES)?);
         loop {
-            let request = Listen { queue: self.queue, from: Seq(0) };
+            let request = Listen {
+                queue: self.queue,
+                from: Seq(0),
+            };
             let (reply, streams) = connection.listen_reply(request, &self.key).await?;
             drop(streams);
             if usize::try_from(reply.next.0)? >= items + refreshes {

@@ -39,9 +39,14 @@ pub struct Usage {
 pub fn program() -> PathBuf {
     let this = std::env::current_exe().unwrap_or_default();
     let directories = this.ancestors().skip(1).take(2);
-    let candidates: Vec<_> = directories.map(|directory| directory.join("hearthd")).collect();
+    let candidates: Vec<_> = directories
+        .map(|directory| directory.join("hearthd"))
+        .collect();
     let built = candidates.iter().find(|candidate| candidate.exists());
-    built.or(candidates.first()).cloned().unwrap_or_default()
+    built
+        .or_else(|| candidates.first())
+        .cloned()
+        .unwrap_or_default()
 }
 
 impl Server {
@@ -59,11 +64,18 @@ impl Server {
         }
         let directory = tempfile::tempdir_in(scratch)?;
         // A port that was free a moment ago, kept over restarts so that clients find the server.
-        let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?
+            .local_addr()?
+            .port();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         configuration::write(program, directory.path(), address)?;
         let child = spawn(program, directory.path())?;
-        Ok(Self { program: program.to_owned(), child, address, directory })
+        Ok(Self {
+            program: program.to_owned(),
+            child,
+            address,
+            directory,
+        })
     }
 
     /// SIGKILL: the process gets no chance to do anything.
@@ -104,7 +116,9 @@ impl Server {
     /// # Errors
     /// The file cannot be read.
     pub fn certificate(&self) -> Result<CertificateDer<'static>, Failure> {
-        Ok(CertificateDer::from_pem_file(configuration::certificate(self.directory.path()))?)
+        Ok(CertificateDer::from_pem_file(configuration::certificate(
+            self.directory.path(),
+        ))?)
     }
 
     /// The directory that holds everything of the server: configuration, keys, database, log.
@@ -135,9 +149,16 @@ impl Server {
             .take(2)
             .map(str::parse::<f64>)
             .sum::<Result<f64, _>>()?;
-        let written = field(&fs::read_to_string(format!("{process}/io"))?, "write_bytes:")?;
+        let written = field(
+            &fs::read_to_string(format!("{process}/io"))?,
+            "write_bytes:",
+        )?;
         let status = fs::read_to_string(format!("{process}/status"))?;
-        Ok(Usage { cpu_ms: ticks * 10.0, written, resident: field(&status, "VmRSS:")? * 1_024 })
+        Ok(Usage {
+            cpu_ms: ticks * 10.0,
+            written,
+            resident: field(&status, "VmRSS:")? * 1_024,
+        })
     }
 }
 
@@ -156,14 +177,20 @@ fn log_path(directory: &Path) -> PathBuf {
 
 /// Start the server and wait until it says that it is ready.
 fn spawn(program: &Path, directory: &Path) -> Result<Child, Failure> {
-    let log: File = OpenOptions::new().create(true).append(true).open(log_path(directory))?;
+    let log: File = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(log_path(directory))?;
     let mut child = Command::new(program)
         .args(["serve", "--json", "--config"])
         .arg(configuration::path(directory))
         .stdout(Stdio::piped())
         .stderr(log)
         .spawn()?;
-    let stdout = child.stdout.take().ok_or("the server has no standard output")?;
+    let stdout = child
+        .stdout
+        .take()
+        .ok_or("the server has no standard output")?;
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line)?;
     let ready: Result<serde_json::Value, _> = serde_json::from_str(&line);
@@ -179,5 +206,7 @@ fn spawn(program: &Path, directory: &Path) -> Result<Child, Failure> {
 fn field(text: &str, name: &str) -> Result<u64, Failure> {
     let line = text.lines().find_map(|line| line.strip_prefix(name));
     let number = line.and_then(|line| line.split_whitespace().next());
-    Ok(number.ok_or_else(|| format!("the kernel tells no {name}"))?.parse()?)
+    Ok(number
+        .ok_or_else(|| format!("the kernel tells no {name}"))?
+        .parse()?)
 }

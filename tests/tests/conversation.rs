@@ -1,16 +1,19 @@
 //! The whole story: people register, find each other, form a group and talk, through a server that
 //! is killed in the middle. [DS-COMMIT-6] [QS-DELIVER-1] [QS-LISTEN-1] [STORE-DURABLE-1]
 
-mod people;
-
 use hearth_sdk::{GroupId, Hearth};
 use tests::connection::Failure;
 use tests::process::Server;
 
-use crate::people::{befriend, invite, of, received, register, remove, reopen};
+use tests::people::{befriend, invite, of, received, register, remove, reopen};
 
 /// Send numbered messages; gives the texts, each of which the server has acknowledged.
-async fn say(person: &Hearth, group: GroupId, name: &str, range: std::ops::Range<u32>) -> Result<Vec<String>, Failure> {
+async fn say(
+    person: &Hearth,
+    group: GroupId,
+    name: &str,
+    range: std::ops::Range<u32>,
+) -> Result<Vec<String>, Failure> {
     let mut said = Vec::new();
     for number in range {
         let text = format!("{name} says {number}");
@@ -35,8 +38,10 @@ async fn people_talk_through_a_server_that_is_killed() -> Result<(), Failure> {
     invite(&aspen, group, &cedar, "cedar").await?;
 
     // Everybody is there: 400 messages.
-    let (mut by_aspen, mut by_cedar) =
-        tokio::try_join!(say(&aspen, group, "aspen", 0..200), say(&cedar, group, "cedar", 0..200))?;
+    let (mut by_aspen, mut by_cedar) = tokio::try_join!(
+        say(&aspen, group, "aspen", 0..200),
+        say(&cedar, group, "cedar", 0..200)
+    )?;
     // Birch goes; 200 messages, and the server is killed while they are sent.
     birch.sync().await?;
     birch.close().await;
@@ -44,7 +49,10 @@ async fn people_talk_through_a_server_that_is_killed() -> Result<(), Failure> {
     by_aspen.extend(half);
     server.kill()?;
     let sending = async {
-        tokio::try_join!(say(&aspen, group, "aspen", 250..300), say(&cedar, group, "cedar", 200..300))
+        tokio::try_join!(
+            say(&aspen, group, "aspen", 250..300),
+            say(&cedar, group, "cedar", 200..300)
+        )
     };
     let restarting = async { tokio::task::block_in_place(|| server.restart()) };
     let ((more_aspen, more_cedar), ()) = tokio::try_join!(sending, restarting)?;
@@ -52,15 +60,25 @@ async fn people_talk_through_a_server_that_is_killed() -> Result<(), Failure> {
     by_cedar.extend(more_cedar);
     // Birch returns; 400 more.
     let birch = reopen(homes, "birch").await?;
-    let (more_aspen, more_birch) =
-        tokio::try_join!(say(&aspen, group, "aspen", 300..500), say(&birch, group, "birch", 0..200))?;
+    let (more_aspen, more_birch) = tokio::try_join!(
+        say(&aspen, group, "aspen", 300..500),
+        say(&birch, group, "birch", 0..200)
+    )?;
     by_aspen.extend(more_aspen);
     for person in [&aspen, &birch, &cedar] {
         person.sync().await?;
     }
     let heard = received(&birch, group).await?;
-    assert_eq!(of(&heard, "aspen"), by_aspen, "birch has all of aspen's, in order, once");
-    assert_eq!(of(&heard, "cedar"), by_cedar, "birch has all of cedar's, in order, once");
+    assert_eq!(
+        of(&heard, "aspen"),
+        by_aspen,
+        "birch has all of aspen's, in order, once"
+    );
+    assert_eq!(
+        of(&heard, "cedar"),
+        by_cedar,
+        "birch has all of cedar's, in order, once"
+    );
     let heard = received(&cedar, group).await?;
     assert_eq!(of(&heard, "aspen"), by_aspen, "cedar has all of aspen's");
     assert_eq!(of(&heard, "birch"), more_birch, "cedar has all of birch's");
@@ -80,8 +98,15 @@ async fn after_the_removal(
     remove(&aspen, group, "cedar").await?;
     let secret = say(&aspen, group, "aspen", 500..510).await?;
     cedar.sync().await?;
-    assert_eq!(received(&cedar, group).await?.len(), before, "cedar hears nothing later");
-    assert!(cedar.send(group, "am I still here?").await.is_err(), "cedar cannot send");
+    assert_eq!(
+        received(&cedar, group).await?.len(),
+        before,
+        "cedar hears nothing later"
+    );
+    assert!(
+        cedar.send(group, "am I still here?").await.is_err(),
+        "cedar cannot send"
+    );
     birch.sync().await?;
     birch.update_keys(group).await?;
     aspen.sync().await?;
@@ -94,10 +119,16 @@ async fn after_the_removal(
     dogwood.sync().await?;
     aspen.sync().await?;
     let heard = received(&dogwood, group).await?;
-    assert_eq!(heard, later, "dogwood reads what comes after, and nothing else");
+    assert_eq!(
+        heard, later,
+        "dogwood reads what comes after, and nothing else"
+    );
     let members = dogwood.members(group).await?;
     assert_eq!(members.len(), 3);
-    assert!(members.iter().all(|member| member.person.verified), "every identity is verified");
+    assert!(
+        members.iter().all(|member| member.person.verified),
+        "every identity is verified"
+    );
     let heard = received(&birch, group).await?;
     assert!(of(&heard, "aspen").ends_with(&secret.iter().map(String::as_str).collect::<Vec<_>>()));
     for person in [aspen, birch, cedar, dogwood] {

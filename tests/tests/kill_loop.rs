@@ -1,8 +1,6 @@
 //! SIGKILL under load, again and again: nothing acknowledged is lost, nothing is applied twice, no
 //! group forks. [STORE-DURABLE-1] [DS-SEND-1] [DS-COMMIT-1] [QS-DELIVER-1] [DS-OUTBOX-3]
 
-mod people;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,14 +11,19 @@ use rand::{Rng, SeedableRng};
 use tests::connection::Failure;
 use tests::process::Server;
 
-use crate::people::{befriend, invite, of, received, register};
+use tests::people::{befriend, invite, of, received, register};
 
 const ROUNDS: u32 = 50;
 /// The longest that a round lets the server live.
-const ROUND_MILLIS: u64 = 300;
+const ROUND_MILLIS: u64 = 700;
 
 /// Talk, and now and then renew keys, until told to stop; gives what was acknowledged.
-async fn talk(person: Hearth, group: GroupId, name: &'static str, stop: Arc<AtomicBool>) -> Result<Vec<String>, Failure> {
+async fn talk(
+    person: Hearth,
+    group: GroupId,
+    name: &'static str,
+    stop: Arc<AtomicBool>,
+) -> Result<Vec<String>, Failure> {
     let mut said = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let text = format!("{name} says {}", said.len());
@@ -49,7 +52,9 @@ async fn nothing_acknowledged_is_lost_in_fifty_kills() -> Result<(), Failure> {
     for name in names {
         people.push(register(&server, homes, name).await?);
     }
-    let [aspen, birch, cedar] = people.as_slice() else { return Err("three people".into()) };
+    let [aspen, birch, cedar] = people.as_slice() else {
+        return Err("three people".into());
+    };
     befriend(aspen, birch, "birch").await?;
     befriend(aspen, cedar, "cedar").await?;
     let group = aspen.create_group("walk").await?;
@@ -75,7 +80,9 @@ async fn nothing_acknowledged_is_lost_in_fifty_kills() -> Result<(), Failure> {
     for talking in talking {
         said.push(talking.await??);
     }
-    assert!(said.iter().all(|said| !said.is_empty()), "everybody got to say something");
+    let total: usize = said.iter().map(Vec::len).sum();
+    eprintln!("{ROUNDS} kills, {total} messages acknowledged");
+    assert!(total > 100, "it was no load: {total} messages");
     agree(&people, &names, &said, group).await?;
     let log = server.log()?;
     assert!(!log.contains("panicked"), "{log}");
@@ -84,7 +91,12 @@ async fn nothing_acknowledged_is_lost_in_fifty_kills() -> Result<(), Failure> {
 
 /// Everybody has everything that the others got acknowledged, in order and once, is in the same
 /// epoch, and can still talk.
-async fn agree(people: &[Hearth], names: &[&str], said: &[Vec<String>], group: GroupId) -> Result<(), Failure> {
+async fn agree(
+    people: &[Hearth],
+    names: &[&str],
+    said: &[Vec<String>],
+    group: GroupId,
+) -> Result<(), Failure> {
     for (person, name) in people.iter().zip(names) {
         person.send(group, format!("{name} says goodbye")).await?;
     }
@@ -92,19 +104,29 @@ async fn agree(people: &[Hearth], names: &[&str], said: &[Vec<String>], group: G
     for person in people {
         person.sync().await?;
         let groups = person.groups().await?;
-        epochs.extend(groups.iter().filter(|entry| entry.id == group).map(|entry| entry.epoch));
+        epochs.extend(
+            groups
+                .iter()
+                .filter(|entry| entry.id == group)
+                .map(|entry| entry.epoch),
+        );
     }
-    assert!(epochs.windows(2).all(|pair| pair[0] == pair[1]), "one epoch, not {epochs:?}");
+    assert!(
+        epochs.windows(2).all(|pair| pair.first() == pair.last()),
+        "one epoch, not {epochs:?}"
+    );
     for (listener, own_name) in people.iter().zip(names) {
         let heard = received(listener, group).await?;
-        for (speaker, said) in names.iter().zip(said).filter(|(speaker, _)| *speaker != own_name) {
+        for (speaker, said) in names
+            .iter()
+            .zip(said)
+            .filter(|(speaker, _)| *speaker != own_name)
+        {
             let mut expected: Vec<&str> = said.iter().map(String::as_str).collect();
             let goodbye = format!("{speaker} says goodbye");
             expected.push(&goodbye);
             assert_eq!(of(&heard, speaker), expected, "{own_name} heard {speaker}");
         }
     }
-    let total: usize = said.iter().map(Vec::len).sum();
-    eprintln!("{ROUNDS} kills, {total} messages acknowledged, all there");
     Ok(())
 }

@@ -1,8 +1,6 @@
 //! ME3: a copy of everything that the server keeps. After a workload no identifier, name, key or
 //! content of it is found in any file. [STORE-SEAL-1] [STORE-SEAL-2]
 
-mod people;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +11,7 @@ use protocol::queue::queue_id;
 use tests::connection::Failure;
 use tests::process::Server;
 
-use crate::people::{befriend, invite, register};
+use tests::people::{befriend, invite, register};
 
 const CANARY: &str = "the-canary-sings-at-dawn";
 
@@ -24,7 +22,10 @@ struct Needle {
 }
 
 fn needle(name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Needle {
-    Needle { name: name.into(), bytes: bytes.into() }
+    Needle {
+        name: name.into(),
+        bytes: bytes.into(),
+    }
 }
 
 /// An identifier or key as bytes and as the text that tools would print of it.
@@ -37,13 +38,31 @@ fn secret(name: &str, bytes: Vec<u8>) -> [Needle; 2] {
 /// and groups. Not what the server tells everybody.
 const SECRETS: &[(&str, &[&str])] = &[
     ("account", &["user", "client", "key"]),
-    ("queue", &["key", "open_seed", "ratchet", "friendship_token", "friendship_key"]),
+    (
+        "queue",
+        &[
+            "key",
+            "open_seed",
+            "ratchet",
+            "friendship_token",
+            "friendship_key",
+        ],
+    ),
     ("tickets", &["ticket_id", "ticket"]),
     ("key_packages", &["ticket_id", "reference", "leaf_key"]),
     ("usernames", &["hash", "key"]),
     ("connection_packages", &["id", "seed"]),
     ("outgoing_requests", &["reply_id", "reply_key"]),
-    ("contacts", &["user", "client", "client_key", "friendship_token", "friendship_key"]),
+    (
+        "contacts",
+        &[
+            "user",
+            "client",
+            "client_key",
+            "friendship_token",
+            "friendship_key",
+        ],
+    ),
     ("groups", &["id", "leaf_key", "identity_key", "ticket_id"]),
     ("epochs", &["state_key"]),
 ];
@@ -51,7 +70,10 @@ const SECRETS: &[(&str, &[&str])] = &[
 /// Everything about a person that the server must not be found to hold, from its home.
 fn needles_of(home: &Path, name: &str) -> Result<Vec<Needle>, Failure> {
     let mut needles = vec![needle(format!("username {name}"), name)];
-    let key: String = fs::read(home.join("key"))?.iter().map(|byte| format!("{byte:02x}")).collect();
+    let key: String = fs::read(home.join("key"))?
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let database = rusqlite::Connection::open(home.join("state.db"))?;
     database.pragma_update(None, "key", format!("x'{key}'"))?;
     for (table, columns) in SECRETS {
@@ -68,7 +90,10 @@ fn needles_of(home: &Path, name: &str) -> Result<Vec<Needle>, Failure> {
     }
     let queue: [u8; 32] = database.query_row("SELECT key FROM queue", [], |row| row.get(0))?;
     let queue = PrivateKey::from_seed(&queue).public_key();
-    needles.extend(secret(&format!("queue id of {name}"), queue_id(&queue).0.to_vec()));
+    needles.extend(secret(
+        &format!("queue id of {name}"),
+        queue_id(&queue).0.to_vec(),
+    ));
     needles.extend(secret(&format!("queue key of {name}"), queue.0.to_vec()));
     Ok(needles)
 }
@@ -77,7 +102,11 @@ fn files_below(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        if path.is_dir() { files.extend(files_below(&path)?) } else { files.push(path) }
+        if path.is_dir() {
+            files.extend(files_below(&path)?);
+        } else {
+            files.push(path);
+        }
     }
     Ok(files)
 }
@@ -87,14 +116,23 @@ fn search(directory: &Path, needles: &[Needle]) -> Result<Vec<String>, Failure> 
     let mut found = Vec::new();
     let mut by_begin: BTreeMap<&[u8], Vec<&Needle>> = BTreeMap::new();
     for needle in needles {
-        by_begin.entry(&needle.bytes[..4]).or_default().push(needle);
+        let begin = needle
+            .bytes
+            .get(..4)
+            .ok_or("a needle is too short to search for")?;
+        by_begin.entry(begin).or_default().push(needle);
     }
     for path in files_below(directory)? {
         let content = fs::read(&path)?;
         for place in 0..content.len() {
-            let Some(begin) = content.get(place..place + 4) else { break };
+            let Some(begin) = content.get(place..place + 4) else {
+                break;
+            };
             for needle in by_begin.get(begin).into_iter().flatten() {
-                if content[place..].starts_with(&needle.bytes) {
+                if content
+                    .get(place..)
+                    .is_some_and(|rest| rest.starts_with(&needle.bytes))
+                {
                     found.push(format!("{} in {}", needle.name, path.display()));
                 }
             }
@@ -109,13 +147,17 @@ async fn workload(server: &Server, homes: &Path) -> Result<Vec<Needle>, Failure>
     for name in names {
         people.push(register(server, homes, name).await?);
     }
-    let [first, second, third] = people.as_slice() else { return Err("three people".into()) };
+    let [first, second, third] = people.as_slice() else {
+        return Err("three people".into());
+    };
     befriend(first, second, names[1]).await?;
     befriend(first, third, names[2]).await?;
     let group: GroupId = first.create_group("picnic-under-the-trees").await?;
     invite(first, group, second, names[1]).await?;
     // The third has joined nothing yet: its Welcome stays in its queue.
-    let contact = first.find_contact(&format!("{}@localhost", names[2])).await?;
+    let contact = first
+        .find_contact(&format!("{}@localhost", names[2]))
+        .await?;
     first.invite(group, &[contact]).await?;
     for number in 0..100 {
         first.send(group, format!("{CANARY} {number}")).await?;
@@ -139,7 +181,11 @@ async fn me3_database_leak() -> Result<(), Failure> {
     let mut server = Server::start(&tests::process::program(), &std::env::temp_dir())?;
     let homes = tempfile::tempdir()?;
     let needles = workload(&server, homes.path()).await?;
-    assert!(needles.len() > 30, "the workload gave {} needles", needles.len());
+    assert!(
+        needles.len() > 30,
+        "the workload gave {} needles",
+        needles.len()
+    );
     // Once as a running server leaves its files, once after a restart has compacted its log.
     server.kill()?;
     assert_eq!(search(server.directory(), &needles)?, Vec::<String>::new());
@@ -149,9 +195,11 @@ async fn me3_database_leak() -> Result<(), Failure> {
 
     // The storage key is beside the database and never in it.
     let key = fs::read_to_string(server.directory().join("storage.key"))?;
-    let bytes = key.trim().as_bytes().chunks(2).map(|pair| {
-        Ok::<_, Failure>(u8::from_str_radix(std::str::from_utf8(pair)?, 16)?)
-    });
+    let bytes = key
+        .trim()
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| Ok::<_, Failure>(u8::from_str_radix(std::str::from_utf8(pair)?, 16)?));
     let key = secret("storage key", bytes.collect::<Result<_, _>>()?);
     let database = tests::configuration::database(server.directory());
     assert_eq!(search(&database, &key)?, Vec::<String>::new());

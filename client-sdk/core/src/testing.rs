@@ -103,7 +103,7 @@ impl World {
         };
         let key = StorageKey::from_bytes([8; 32]);
         let store = Store::new(Arc::new(MemoryBackend::new()), &key, Arc::new(System));
-        let engine = Engine::new(&store, config, Arc::new(System)).unwrap();
+        let engine = Engine::new(&store, config, Arc::new(System), now).unwrap();
         Self {
             engine,
             domain,

@@ -15,6 +15,11 @@ pub(crate) fn now() -> Timestamp {
     Timestamp(since.map_or(0, |since| since.as_secs()))
 }
 
+/// A moment on the clock that the runtime's timers go by.
+pub(crate) fn instant() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}
+
 /// A random part of `span`: what spreads the retries of many clients.
 pub(crate) fn jitter(span: Duration) -> Duration {
     let mut random = [0; 2];

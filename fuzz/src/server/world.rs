@@ -86,7 +86,7 @@ impl World {
         Self {
             backend,
             issuer: keys.expect("the server's keys verify").issuer(),
-            engine: Engine::new(&store, config, entropy).expect("the engine starts"),
+            engine: Engine::new(&store, config, entropy, NOW).expect("the engine starts"),
             binding,
             challenge: Challenge::new([0; 16], NOW, EASY, &SymmetricKey([0; 32])),
             ticket: Ticket([0; 64]),

@@ -23,14 +23,16 @@ use tls_codec::{DeserializeBytes, Serialize, TlsDeserializeBytes, TlsSerialize, 
 
 pub(crate) const SPACE: Space = Space::new(3, "groups");
 
-pub(crate) const GROUPS: Table<(), Group> = Table::new(SPACE, 1, "groups/groups");
-pub(crate) const HISTORIES: Table<(), History> = Table::new(SPACE, 2, "groups/histories");
-pub(crate) const SENT: Table<Sender, Sent> = Table::new(SPACE, 3, "groups/sent");
-pub(crate) const ROSTERS: Table<u32, Raw> = Table::new(SPACE, 4, "groups/rosters").client_sealed();
-pub(crate) const STATES: Table<(), Large> = Table::new(SPACE, 5, "groups/states").client_sealed();
-pub(crate) const PAST: Table<Epoch, Large> = Table::new(SPACE, 6, "groups/past").client_sealed();
-pub(crate) const PARCELS: Table<(Seq, u32), StoredParcel> = Table::new(SPACE, 7, "groups/parcels");
-pub(crate) const PAYLOADS: Table<(Seq, u32), Large> = Table::new(SPACE, 8, "groups/payloads");
+pub(crate) const GROUPS: Table<(), Group> = Table::new(SPACE, 1, "delivery/groups");
+pub(crate) const HISTORIES: Table<(), History> = Table::new(SPACE, 2, "delivery/histories");
+pub(crate) const SENT: Table<Sender, Sent> = Table::new(SPACE, 3, "delivery/sent");
+pub(crate) const ROSTERS: Table<u32, Raw> =
+    Table::new(SPACE, 4, "delivery/rosters").client_sealed();
+pub(crate) const STATES: Table<(), Large> = Table::new(SPACE, 5, "delivery/states").client_sealed();
+pub(crate) const PAST: Table<Epoch, Large> = Table::new(SPACE, 6, "delivery/past").client_sealed();
+pub(crate) const PARCELS: Table<(Seq, u32), StoredParcel> =
+    Table::new(SPACE, 7, "delivery/parcels");
+pub(crate) const PAYLOADS: Table<(Seq, u32), Large> = Table::new(SPACE, 8, "delivery/payloads");
 
 /// The sender of a message, blinded: how often rows change says nothing about who is who.
 pub(crate) struct Sender(pub(crate) LeafIndex);

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use auth::Auth;
 use delivery::Delivery;
 use protocol::id::Domain;
+use protocol::time::Timestamp;
 use queue::Queue;
 use store::{Entropy, Space, Store};
 
@@ -66,7 +67,12 @@ impl Engine {
         store: &Store,
         config: EngineConfig,
         entropy: Arc<dyn Entropy>,
+        now: Timestamp,
     ) -> Result<Self, Error> {
+        let server_keys = &config.secrets.server_keys;
+        server_keys
+            .verify(&config.domain, now)
+            .map_err(Error::ServerKeys)?;
         let EngineConfig {
             domain,
             policies,

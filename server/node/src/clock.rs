@@ -24,6 +24,11 @@ pub(crate) fn instant() -> Instant {
     Instant::now()
 }
 
+/// The moment `wait` from now, on the clock that the runtime's timers go by.
+pub(crate) fn deadline(wait: Duration) -> tokio::time::Instant {
+    tokio::time::Instant::now() + wait
+}
+
 /// A random span below `most`.
 pub(crate) fn jitter(most: Duration) -> Duration {
     let mut bytes = [0; 4];

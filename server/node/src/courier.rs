@@ -240,7 +240,7 @@ impl Planner {
     fn put(&mut self, outbox: Outbox, wait: Duration) {
         self.count += 1;
         self.plan
-            .insert((Instant::now() + wait, self.count), outbox);
+            .insert((clock::deadline(wait), self.count), outbox);
     }
 
     fn ship_first(&mut self, pool: &Pool) {

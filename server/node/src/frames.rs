@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, timeout_at};
 
 use crate::buffers::{Buffers, Full, Reservation};
+use crate::clock;
 use crate::conduct::Offence;
 
 /// The first piece of memory for a frame; it doubles as bytes really arrive, so that announcing a
@@ -118,7 +119,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 
     /// The first frame, whose time runs from now on. [NODE-DEADLINE-2]
     pub(crate) async fn first(&mut self) -> Result<Received, ReadError> {
-        let deadline = Instant::now() + self.patience;
+        let deadline = clock::deadline(self.patience);
         self.deadline = Some(deadline);
         let filled = timeout_at(deadline, self.fill()).await;
         match filled.map_err(|_| ReadError::Deadline)?? {
@@ -131,7 +132,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
     pub(crate) async fn end(&mut self) -> Result<(), ReadError> {
         let deadline = self
             .deadline
-            .unwrap_or_else(|| Instant::now() + self.patience);
+            .unwrap_or_else(|| clock::deadline(self.patience));
         let mut rest = [0; 1];
         let read = timeout_at(deadline, self.stream.read(&mut rest)).await;
         match read
@@ -154,7 +155,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         let patience = self.patience;
         let deadline = *self
             .deadline
-            .get_or_insert_with(|| Instant::now() + patience);
+            .get_or_insert_with(|| clock::deadline(patience));
         let filled = timeout_at(deadline, self.fill()).await;
         match filled.map_err(|_| ReadError::Deadline)?? {
             true => self.finish().map(Some),

@@ -259,7 +259,7 @@ fn open(config: &Config) -> Result<Opened, Error> {
         policies: config.policies(),
         secrets: keys.secrets,
     };
-    let engine = Engine::new(&store, engine, entropy)?;
+    let engine = Engine::new(&store, engine, entropy, clock::now())?;
     Ok(Opened {
         keys: keys.transport,
         engine,

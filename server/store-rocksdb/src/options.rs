@@ -76,7 +76,8 @@ impl RocksOptions {
         table.set_format_version(6);
         let mut options = Options::default();
         options.set_block_based_table_factory(&table);
-        options.set_compression_type(DBCompressionType::Lz4);
+        // Values are ciphertext and most of a key is a PRF's output: there is nothing to compress.
+        options.set_compression_type(DBCompressionType::None);
         // Measured with `fan_out`: 8 MiB cost as much as 16 MiB, 32 and 64 MiB a tenth more, because
         // finding the place of a row takes longer than what fewer flushes save.
         options.set_write_buffer_size(self.write_buffer_bytes / 4);

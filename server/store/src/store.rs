@@ -182,7 +182,8 @@ impl Store {
         body: &mut impl FnMut(&mut Tx<'_>, &I) -> Result<T, E>,
     ) -> Round {
         let mut partitions = BTreeSet::new();
-        let (mut commits, mut reads) = (Vec::new(), Vec::new());
+        let expected = open.size_hint().0.min(ROUND_ITEMS_MAX);
+        let (mut commits, mut reads) = (Vec::with_capacity(expected), Vec::new());
         let mut round = Round {
             taken: 0,
             settled: 0,

@@ -6,11 +6,12 @@ use protocol::codec::decode_exact;
 use protocol::crypto::signed::Binding;
 use protocol::error::{ErrorCode, ErrorReply};
 use tokio::sync::{Mutex, watch};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::backoff::Backoff;
 use super::connection::{Connection, Dialer};
 use super::framing::{read_end, read_frame, write_frame};
+use crate::clock::instant;
 use crate::error::{Error, is_passing};
 
 /// How long one attempt of a request may take; doubles with each.
@@ -70,11 +71,11 @@ impl Context {
         payload: impl Fn(&Binding) -> Vec<u8>,
         patience: Duration,
     ) -> Result<Vec<u8>, Error> {
-        let give_up = Instant::now() + patience;
+        let give_up = instant() + patience;
         let mut backoff = Backoff::new();
         let mut attempt = ATTEMPT;
         loop {
-            let left = give_up.saturating_duration_since(Instant::now());
+            let left = give_up.saturating_duration_since(instant());
             let outcome = self.attempt(&payload, attempt.min(left)).await;
             let (failure, wait) = match outcome {
                 Ok(reply) => match turned_away(&reply) {
@@ -90,7 +91,7 @@ impl Context {
                 }
                 Err(error) => return Err(error),
             };
-            if Instant::now() + wait >= give_up {
+            if instant() + wait >= give_up {
                 return Err(failure);
             }
             sleep(wait).await;

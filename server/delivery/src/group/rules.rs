@@ -6,8 +6,9 @@ use openmls::prelude::{
     LeafNode, Proposal, ProtocolVersion,
 };
 use protocol::codec::decode_exact;
-use protocol::crypto::identity::{IDENTITY_BYTES, SEALED_IDENTITY_EXTENSION, SealedIdentity};
-use protocol::crypto::sealed::OVERHEAD_BYTES;
+use protocol::crypto::identity::{
+    SEALED_IDENTITY_EXTENSION, SEALED_IDENTITY_EXTENSION_BYTES, SealedIdentity,
+};
 use protocol::limit::{GROUP_MEMBERS_MAX, KEY_PACKAGE_BYTES_MAX, PACKAGE_DAYS_MAX};
 use protocol::time::{Lifetime, Timestamp};
 use tls_codec::Size;
@@ -83,12 +84,9 @@ pub(crate) fn sealed_identity(leaf: &LeafNode) -> Option<&[u8]> {
     Some(&extension.0)
 }
 
-/// All have one length: `opaque SealedIdentity<V>`, in the extension's own bytes or inside them.
+/// An encoded `SealedIdentity` (spec/crypto.md#identities). All have one length.
 fn is_sealed_identity(bytes: &[u8]) -> bool {
-    const LENGTH: usize = IDENTITY_BYTES + OVERHEAD_BYTES;
-    let inside =
-        || decode_exact::<SealedIdentity>(bytes).is_ok_and(|id| id.as_slice().len() == LENGTH);
-    bytes.len() == LENGTH || inside()
+    bytes.len() == SEALED_IDENTITY_EXTENSION_BYTES && decode_exact::<SealedIdentity>(bytes).is_ok()
 }
 
 /// A leaf that its member updates stays the same person's: key, pseudonym and identity are what

@@ -13,7 +13,7 @@ use openmls::prelude::{
 };
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::OpenMlsRustCrypto;
-use protocol::codec::{Opaque, decode_exact};
+use protocol::codec::{Opaque, decode_exact, encode};
 use protocol::contact::{QualifiedTicket, Ticket};
 use protocol::crypto::identity::{SEALED_IDENTITY_EXTENSION, WrappedLinkKey};
 use protocol::crypto::label;
@@ -74,7 +74,7 @@ pub(crate) fn now() -> Timestamp {
 pub(crate) fn sealed_identity(byte: u8, length: usize) -> Extension {
     Extension::Unknown(
         SEALED_IDENTITY_EXTENSION,
-        UnknownExtension(vec![byte; length]),
+        UnknownExtension(encode(&tls_codec::VLByteSlice(&vec![byte; length]))),
     )
 }
 

@@ -2,16 +2,17 @@
 
 use std::path::Path;
 
-use hearth_sdk::{
-    GroupId, Hearth, Home, MessageEntry, MessageState, RegisterOptions, Trust,
-};
-use tests::connection::Failure;
-use tests::process::Server;
+use crate::connection::Failure;
+use crate::process::Server;
+use hearth_sdk::{GroupId, Hearth, Home, MessageEntry, MessageState, RegisterOptions, Trust};
 
 /// Messages of one page of a history.
 const PAGE: usize = 500;
 
 /// Sign up at the server, with the home in `homes`/`name`, and claim `name`.
+///
+/// # Errors
+/// What the SDK answers.
 pub async fn register(server: &Server, homes: &Path, name: &str) -> Result<Hearth, Failure> {
     let options = RegisterOptions {
         server: format!("localhost:{}", server.address().port()).parse()?,
@@ -24,13 +25,21 @@ pub async fn register(server: &Server, homes: &Path, name: &str) -> Result<Heart
 }
 
 /// Open the home of somebody who signed up before.
+///
+/// # Errors
+/// What the SDK answers.
 pub async fn reopen(homes: &Path, name: &str) -> Result<Hearth, Failure> {
     Ok(Hearth::open(&Home::new(homes.join(name))).await?)
 }
 
 /// Make two people contacts.
+///
+/// # Errors
+/// What the SDK answers.
 pub async fn befriend(asking: &Hearth, asked: &Hearth, name: &str) -> Result<(), Failure> {
-    asking.connect(&format!("{name}@localhost").parse()?).await?;
+    asking
+        .connect(&format!("{name}@localhost").parse()?)
+        .await?;
     let requests = asked.connection_requests().await?;
     let request = requests.first().ok_or("no connection request arrived")?;
     asked.accept(request.id).await?;
@@ -39,6 +48,9 @@ pub async fn befriend(asking: &Hearth, asked: &Hearth, name: &str) -> Result<(),
 }
 
 /// Invite a contact, who then joins.
+///
+/// # Errors
+/// What the SDK answers.
 pub async fn invite(
     owner: &Hearth,
     group: GroupId,
@@ -52,25 +64,41 @@ pub async fn invite(
 }
 
 /// Take a contact out of a group.
+///
+/// # Errors
+/// What the SDK answers.
 pub async fn remove(owner: &Hearth, group: GroupId, name: &str) -> Result<(), Failure> {
     let username = format!("{name}@localhost");
     let members = owner.members(group).await?;
     let is_named = |member: &&hearth_sdk::MemberEntry| {
         member.person.username.as_deref() == Some(username.as_str())
     };
-    let member = members.iter().find(is_named).ok_or("there is no such member")?;
+    let member = members
+        .iter()
+        .find(is_named)
+        .ok_or("there is no such member")?;
     owner.remove(group, &[member.leaf]).await?;
     Ok(())
 }
 
 /// Everything of others that a person has received in a group, oldest first.
+///
+/// # Errors
+/// What the SDK answers.
 pub async fn received(person: &Hearth, group: GroupId) -> Result<Vec<String>, Failure> {
     let history = history(person, group).await?;
-    let theirs = history.into_iter().filter(|entry| entry.state == MessageState::Received);
-    Ok(theirs.map(|entry| String::from_utf8_lossy(&entry.body).into_owned()).collect())
+    let theirs = history
+        .into_iter()
+        .filter(|entry| entry.state == MessageState::Received);
+    Ok(theirs
+        .map(|entry| String::from_utf8_lossy(&entry.body).into_owned())
+        .collect())
 }
 
 /// The whole history of a group, oldest first.
+///
+/// # Errors
+/// What the SDK answers.
 pub async fn history(person: &Hearth, group: GroupId) -> Result<Vec<MessageEntry>, Failure> {
     let (mut pages, mut before) = (Vec::new(), None);
     loop {
@@ -88,5 +116,9 @@ pub async fn history(person: &Hearth, group: GroupId) -> Result<Vec<MessageEntry
 /// The messages of one sender, which begin with its name.
 pub fn of<'a>(messages: &'a [String], sender: &str) -> Vec<&'a str> {
     let prefix = format!("{sender} ");
-    messages.iter().map(String::as_str).filter(|text| text.starts_with(&prefix)).collect()
+    messages
+        .iter()
+        .map(String::as_str)
+        .filter(|text| text.starts_with(&prefix))
+        .collect()
 }

@@ -3,11 +3,11 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
-use quinn::{Endpoint, EndpointConfig, Incoming, ServerConfig, TokioRuntime};
+use quinn::{Connection, Endpoint, EndpointConfig, Incoming, ServerConfig, TokioRuntime};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::admission::{Decision, Handshake};
+use crate::admission::{Admitted, Decision, Handshake};
 use crate::node::Node;
 use crate::{Error, client, close};
 
@@ -31,7 +31,9 @@ pub(crate) async fn run(node: Arc<Node>, endpoint: Endpoint) {
             incoming = endpoint.accept() => {
                 let Some(incoming) = incoming else { break };
                 if let Some((incoming, handshake)) = admit(&node, incoming) {
-                    connections.spawn(serve(Arc::clone(&node), incoming, handshake));
+                    // Boxed apart, so that a connection does not keep the room of its handshake.
+                    let establish = Box::pin(establish(Arc::clone(&node), incoming, handshake));
+                    connections.spawn(serve(Arc::clone(&node), establish));
                 }
             }
             Some(_) = connections.join_next() => {}
@@ -77,21 +79,40 @@ fn admit(node: &Arc<Node>, incoming: Incoming) -> Option<(Incoming, Handshake)> 
 }
 
 /// One connection, from its handshake on.
-async fn serve(node: Arc<Node>, incoming: Incoming, handshake: Handshake) {
-    let Ok(connecting) = incoming.accept() else {
-        node.meters.handshakes_failed.increment(1);
-        return;
-    };
+async fn serve(
+    node: Arc<Node>,
+    establish: impl Future<Output = Option<(Connection, Admitted)>> + Unpin,
+) {
+    if let Some((connection, admitted)) = establish.await {
+        client::serve(node, connection, admitted).await;
+    }
+}
+
+/// A handshake, until the connection counts.
+async fn establish(
+    node: Arc<Node>,
+    incoming: Incoming,
+    handshake: Handshake,
+) -> Option<(Connection, Admitted)> {
+    let patience = node.streams.handshake_patience();
     // [NODE-DEADLINE-1]
-    let Ok(Ok(connection)) = timeout(node.streams.handshake_patience(), connecting).await else {
+    let connected = match incoming.accept() {
+        Ok(connecting) => timeout(patience, connecting)
+            .await
+            .ok()
+            .and_then(Result::ok),
+        Err(_) => None,
+    };
+    let Some(connection) = connected else {
         node.meters.handshakes_failed.increment(1);
-        return;
+        return None;
     };
     match handshake.complete(connection.remote_address()) {
-        Ok(admitted) => client::serve(node, connection, admitted).await,
+        Ok(admitted) => Some((connection, admitted)),
         Err(_) => {
             node.meters.connections_refused.increment(1);
             connection.close(close::TOO_MANY_CONNECTIONS, b"too many connections");
+            None
         }
     }
 }

@@ -5,6 +5,9 @@
 //!                     └──none──► caught up (once) ─► wait for a wake ─► read …
 //! acks:  wait for a frame ─► take the last that has arrived ─► engine ─► wait …
 //! ```
+//!
+//! Most listeners wait most of the time, so whatever they do besides waiting is boxed and takes no
+//! memory meanwhile.
 
 use std::fmt;
 use std::sync::Arc;
@@ -111,21 +114,19 @@ async fn push(
     loop {
         if let Some(framed) = framed.take() {
             client.node.meters.bytes_sent.increment(framed.len() as u64);
-            if write(send, framed, client.node.streams.write_patience())
-                .await
-                .is_err()
-            {
+            let written = write(send, framed, client.node.streams.write_patience());
+            if Box::pin(written).await.is_err() {
                 return End::Gone;
             }
         }
         if shutdown.is_draining() {
-            return go_away(client, send).await;
+            return Box::pin(go_away(client, send)).await;
         }
         if subscription.take_stock_low() {
-            framed = key_packages_low(client, listener).await;
+            framed = Box::pin(key_packages_low(client, listener)).await;
             continue;
         }
-        let pushed = match entries(client, listener, next).await {
+        let pushed = match Box::pin(entries(client, listener, next)).await {
             Ok(pushed) => pushed,
             Err(End::Gone) => continue,
             Err(end) => return end,
@@ -213,28 +214,33 @@ async fn take_acks(
                 return End::Reset(close::ACK_REFUSED);
             }
         };
-        if let Err(wait) = client
-            .conduct
-            .admit_bytes(&client.node.quotas, ack.wire_bytes)
-        {
-            // Flow control makes the peer wait too.
-            tokio::time::sleep(wait.min(client.node.streams.frame_patience())).await;
-        }
-        client.node.meters.acks.increment(1);
-        let (engine, listener) = (Arc::clone(&client.node.engine), Arc::clone(listener));
-        let taken = client
-            .node
-            .pool
-            .run(Class::Listen, move || engine.ack(&listener, &ack.payload));
-        let refusal = taken.await.ok().and_then(Result::err);
-        // What failed on our side is made good by the next acknowledgement.
-        let is_their_fault =
-            |error: ErrorReply| matches!(error.code, ErrorCode::Malformed | ErrorCode::Rewound);
-        if refusal.is_some_and(is_their_fault) {
-            client.charge(Offence::BadRequest);
-            return End::Reset(close::ACK_REFUSED);
+        if let Err(end) = Box::pin(take_ack(client, listener, ack)).await {
+            return end;
         }
     }
+}
+
+async fn take_ack(client: &Client, listener: &Arc<Listener>, ack: Received) -> Result<(), End> {
+    let paid = client
+        .conduct
+        .admit_bytes(&client.node.quotas, ack.wire_bytes);
+    if let Err(wait) = paid {
+        // Flow control makes the peer wait too.
+        tokio::time::sleep(wait.min(client.node.streams.frame_patience())).await;
+    }
+    client.node.meters.acks.increment(1);
+    let (engine, listener) = (Arc::clone(&client.node.engine), Arc::clone(listener));
+    let pool = &client.node.pool;
+    let taken = pool.run(Class::Listen, move || engine.ack(&listener, &ack.payload));
+    let refusal = taken.await.ok().and_then(Result::err);
+    // What failed on our side is made good by the next acknowledgement.
+    let is_their_fault =
+        |error: ErrorReply| matches!(error.code, ErrorCode::Malformed | ErrorCode::Rewound);
+    if refusal.is_some_and(is_their_fault) {
+        client.charge(Offence::BadRequest);
+        return Err(End::Reset(close::ACK_REFUSED));
+    }
+    Ok(())
 }
 
 /// The last acknowledgement of those that have arrived: it stands for all before it.

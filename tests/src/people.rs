@@ -8,6 +8,8 @@ use hearth_sdk::{GroupId, Hearth, Home, MessageEntry, MessageState, RegisterOpti
 
 /// Messages of one page of a history.
 const PAGE: usize = 500;
+/// How often the queue is read before something counts as lost. Each time is a round trip.
+const SYNCS_MAX: usize = 200;
 
 /// Sign up at the server, with the home in `homes`/`name`, and claim `name`.
 ///
@@ -59,8 +61,53 @@ pub async fn invite(
 ) -> Result<(), Failure> {
     let contact = owner.find_contact(&format!("{name}@localhost")).await?;
     owner.invite(group, &[contact]).await?;
-    invited.sync().await?;
-    Ok(())
+    // The Welcome is on its way: accepted is not yet delivered.
+    for _ in 0..SYNCS_MAX {
+        invited.sync().await?;
+        if invited
+            .groups()
+            .await?
+            .iter()
+            .any(|entry| entry.id == group && entry.active)
+        {
+            return Ok(());
+        }
+    }
+    Err(format!("{name} did not join").into())
+}
+
+/// Read the queue until a person knows that it is no member any more.
+///
+/// # Errors
+/// It does not learn it, or what the SDK answers.
+pub async fn leave(person: &Hearth, group: GroupId) -> Result<(), Failure> {
+    for _ in 0..SYNCS_MAX {
+        person.sync().await?;
+        if !person
+            .groups()
+            .await?
+            .iter()
+            .any(|entry| entry.id == group && entry.active)
+        {
+            return Ok(());
+        }
+    }
+    Err("the removal was not told".into())
+}
+
+/// Read the queue until `count` messages of others have come; gives them, oldest first.
+///
+/// # Errors
+/// They do not come, or what the SDK answers.
+pub async fn hear(person: &Hearth, group: GroupId, count: usize) -> Result<Vec<String>, Failure> {
+    for _ in 0..SYNCS_MAX {
+        person.sync().await?;
+        let heard = received(person, group).await?;
+        if heard.len() >= count {
+            return Ok(heard);
+        }
+    }
+    Err(format!("{count} messages did not come").into())
 }
 
 /// Take a contact out of a group.

@@ -5,7 +5,7 @@ use hearth_sdk::{GroupId, Hearth};
 use tests::connection::Failure;
 use tests::process::Server;
 
-use tests::people::{befriend, invite, of, received, register, remove, reopen};
+use tests::people::{befriend, hear, invite, leave, of, received, register, remove, reopen};
 
 /// Send numbered messages; gives the texts, each of which the server has acknowledged.
 async fn say(
@@ -65,10 +65,8 @@ async fn people_talk_through_a_server_that_is_killed() -> Result<(), Failure> {
         say(&birch, group, "birch", 0..200)
     )?;
     by_aspen.extend(more_aspen);
-    for person in [&aspen, &birch, &cedar] {
-        person.sync().await?;
-    }
-    let heard = received(&birch, group).await?;
+    aspen.sync().await?;
+    let heard = hear(&birch, group, by_aspen.len() + by_cedar.len()).await?;
     assert_eq!(
         of(&heard, "aspen"),
         by_aspen,
@@ -79,7 +77,7 @@ async fn people_talk_through_a_server_that_is_killed() -> Result<(), Failure> {
         by_cedar,
         "birch has all of cedar's, in order, once"
     );
-    let heard = received(&cedar, group).await?;
+    let heard = hear(&cedar, group, by_aspen.len() + more_birch.len()).await?;
     assert_eq!(of(&heard, "aspen"), by_aspen, "cedar has all of aspen's");
     assert_eq!(of(&heard, "birch"), more_birch, "cedar has all of birch's");
     assert_eq!(by_aspen.len() + by_cedar.len() + more_birch.len(), 1_000);
@@ -97,7 +95,7 @@ async fn after_the_removal(
     let before = received(&cedar, group).await?.len();
     remove(&aspen, group, "cedar").await?;
     let secret = say(&aspen, group, "aspen", 500..510).await?;
-    cedar.sync().await?;
+    leave(&cedar, group).await?;
     assert_eq!(
         received(&cedar, group).await?.len(),
         before,
@@ -116,9 +114,8 @@ async fn after_the_removal(
     befriend(&aspen, &dogwood, "dogwood").await?;
     invite(&aspen, group, &dogwood, "dogwood").await?;
     let later = say(&birch, group, "birch", 200..210).await?;
-    dogwood.sync().await?;
+    let heard = hear(&dogwood, group, later.len()).await?;
     aspen.sync().await?;
-    let heard = received(&dogwood, group).await?;
     assert_eq!(
         heard, later,
         "dogwood reads what comes after, and nothing else"

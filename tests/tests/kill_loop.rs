@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 use tests::connection::Failure;
 use tests::process::Server;
 
-use tests::people::{befriend, invite, of, received, register};
+use tests::people::{befriend, hear, invite, of, register};
 
 const ROUNDS: u32 = 50;
 /// The longest that a round lets the server live.
@@ -100,9 +100,22 @@ async fn agree(
     for (person, name) in people.iter().zip(names) {
         person.send(group, format!("{name} says goodbye")).await?;
     }
+    let total: usize = said.iter().map(|said| said.len() + 1).sum();
+    for ((listener, own_name), own) in people.iter().zip(names).zip(said) {
+        let heard = hear(listener, group, total - own.len() - 1).await?;
+        let others = names
+            .iter()
+            .zip(said)
+            .filter(|(speaker, _)| *speaker != own_name);
+        for (speaker, said) in others {
+            let goodbye = format!("{speaker} says goodbye");
+            let mut expected: Vec<&str> = said.iter().map(String::as_str).collect();
+            expected.push(&goodbye);
+            assert_eq!(of(&heard, speaker), expected, "{own_name} heard {speaker}");
+        }
+    }
     let mut epochs = Vec::new();
     for person in people {
-        person.sync().await?;
         let groups = person.groups().await?;
         epochs.extend(
             groups
@@ -111,22 +124,7 @@ async fn agree(
                 .map(|entry| entry.epoch),
         );
     }
-    assert!(
-        epochs.windows(2).all(|pair| pair.first() == pair.last()),
-        "one epoch, not {epochs:?}"
-    );
-    for (listener, own_name) in people.iter().zip(names) {
-        let heard = received(listener, group).await?;
-        for (speaker, said) in names
-            .iter()
-            .zip(said)
-            .filter(|(speaker, _)| *speaker != own_name)
-        {
-            let mut expected: Vec<&str> = said.iter().map(String::as_str).collect();
-            let goodbye = format!("{speaker} says goodbye");
-            expected.push(&goodbye);
-            assert_eq!(of(&heard, speaker), expected, "{own_name} heard {speaker}");
-        }
-    }
+    let is_same = |pair: &[_]| pair.first() == pair.last();
+    assert!(epochs.windows(2).all(is_same), "one epoch, not {epochs:?}");
     Ok(())
 }

@@ -138,7 +138,8 @@ fn only_clocks_ask_for_the_time() {
             || path.contains("/tests/")
             || path.contains("/examples/")
             || path.ends_with("/clock.rs")
-            || path.ends_with("/tests.rs");
+            || path.ends_with("/tests.rs")
+            || path.ends_with("/testing.rs");
         let production = content
             .split("#[cfg(test)]\nmod")
             .next()

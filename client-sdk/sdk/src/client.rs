@@ -27,8 +27,10 @@ pub(crate) type Ended = Result<Outcome, Error>;
 pub(crate) struct Listening {
     /// Whether somebody wants it.
     pub(crate) wanted: bool,
-    /// Whether everything that was in the queue when the stream opened has been received.
-    pub(crate) caught_up: bool,
+    /// How often somebody has asked to be caught up with the queue as it is at that moment.
+    pub(crate) asked: u64,
+    /// The last of these that a stream opened after it has answered.
+    pub(crate) reached: u64,
     /// Why it is down.
     pub(crate) failure: Option<Error>,
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use client_core::Outgoing;
 use quinn::{RecvStream, SendStream};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::client::Client;
+use crate::client::{Client, Listening};
 use crate::clock::now;
 use crate::error::Error;
 use crate::transport::{Backoff, read_frame, turned_away, write_frame};
@@ -21,6 +22,8 @@ enum Pause {
     GoAway(Duration),
     /// The queue does not exist yet.
     NoQueue,
+    /// Somebody wants to be caught up with what is in the queue by now.
+    Asked,
     /// Another connection was lost: this one is probably dead too and does not know.
     Suspect,
 }
@@ -44,13 +47,13 @@ async fn listen_for_ever(client: &Arc<Client>) {
         let ended = listen_once(client, &mut backoff).await;
         let failure = ended.as_ref().err().cloned();
         client.listening.send_modify(|listening| {
-            listening.caught_up = false;
             listening.failure = failure;
         });
         match ended {
             Ok(Pause::NoQueue) => {
                 drop(changes.changed().await);
             }
+            Ok(Pause::Asked) => {}
             Ok(Pause::GoAway(pause)) => sleep(pause.max(backoff.after_failure())).await,
             Ok(Pause::Suspect) => sleep(backoff.after_failure()).await,
             Err(Error::Closed) => return,
@@ -66,6 +69,8 @@ async fn listen_for_ever(client: &Arc<Client>) {
 /// One stream from its opening to its end.
 async fn listen_once(client: &Arc<Client>, backoff: &mut Backoff) -> Result<Pause, Error> {
     let mut losses = client.transport.losses();
+    let mut listening = client.listening.subscribe();
+    let asked = listening.borrow_and_update().asked;
     let Some(request) = client.core(|core| core.listen()).await? else {
         return Ok(Pause::NoQueue);
     };
@@ -84,6 +89,7 @@ async fn listen_once(client: &Arc<Client>, backoff: &mut Backoff) -> Result<Paus
         let payload = tokio::select! {
             payload = read_frame(&mut receive) => payload?,
             Ok(()) = losses.changed() => return Ok(suspect(client, &request).await),
+            () = asked_again(&mut listening, asked) => return Ok(Pause::Asked),
         };
         *backoff = Backoff::new();
         let received = client
@@ -94,7 +100,7 @@ async fn listen_once(client: &Arc<Client>, backoff: &mut Backoff) -> Result<Paus
         }
         if received.caught_up {
             client.listening.send_modify(|listening| {
-                listening.caught_up = true;
+                listening.reached = asked;
                 listening.failure = None;
             });
         }
@@ -105,6 +111,16 @@ async fn listen_once(client: &Arc<Client>, backoff: &mut Backoff) -> Result<Paus
             return Ok(Pause::GoAway(pause));
         }
     }
+}
+
+/// Wait until somebody asks to be caught up after the `asked`-th time.
+async fn asked_again(listening: &mut watch::Receiver<Listening>, asked: u64) {
+    // It fails when the client is gone, and then nobody polls this any more.
+    drop(
+        listening
+            .wait_for(|listening| listening.asked > asked)
+            .await,
+    );
 }
 
 /// Open the stream and take the first frame of the answer.
@@ -130,7 +146,8 @@ async fn suspect(client: &Arc<Client>, request: &Outgoing) -> Pause {
     Pause::Suspect
 }
 
-/// Wait until everything that was in the queue has been received.
+/// Wait until everything that is in the queue now has been received. Only a stream that is opened
+/// from now on can say so: one that is open has said it about an earlier moment. [SDK-SYNC-1]
 ///
 /// # Errors
 /// Why the stream does not come to it, once that is known to be more than a passing fault, or
@@ -138,9 +155,14 @@ async fn suspect(client: &Arc<Client>, request: &Outgoing) -> Pause {
 pub(crate) async fn caught_up(client: &Arc<Client>, patience: Duration) -> Result<(), Error> {
     let mut listening = client.listening.subscribe();
     client.listen();
+    let mut asked = 0;
+    client.listening.send_modify(|listening| {
+        listening.asked += 1;
+        asked = listening.asked;
+    });
     let settled = listening.wait_for(|listening| {
         let failed = listening.failure.as_ref();
-        listening.caught_up || failed.is_some_and(|error| !error.is_transient())
+        listening.reached >= asked || failed.is_some_and(|error| !error.is_transient())
     });
     let settled = timeout(patience, settled).await;
     let last = client.listening.borrow().clone();

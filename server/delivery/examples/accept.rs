@@ -1,6 +1,6 @@
 //! What the delivery service costs: CPU per create, commit and send, by the size of the group.
 //!
-//! `cargo run --release -p delivery --example send`
+//! `cargo run --release -p delivery --example accept`
 //!
 //! Once over RocksDB in a temporary directory, every commit synced alone (a server under load syncs
 //! many with one write), and once over the memory backend, which shows the service's own share. The

@@ -46,7 +46,7 @@ enum Scenario {
         #[arg(long, default_value_t = 64)]
         groups: usize,
         /// Messages of each sender.
-        #[arg(long, default_value_t = 500)]
+        #[arg(long, default_value_t = 1_000)]
         messages: usize,
         /// Let the last member of each group listen and acknowledge meanwhile.
         #[arg(long)]
@@ -74,11 +74,11 @@ fn all() -> Vec<Scenario> {
         listening,
     };
     vec![
-        send(2, 64, 500, false),
-        send(2, 64, 500, true),
-        send(10, 64, 200, false),
-        send(100, 32, 60, false),
-        send(1_000, 4, 60, false),
+        send(2, 64, 1_000, false),
+        send(2, 64, 1_000, true),
+        send(10, 64, 300, false),
+        send(100, 16, 200, false),
+        send(1_000, 2, 300, false),
         Scenario::Drain { items: 200_000 },
         Scenario::Idle { clients: 10_000 },
     ]

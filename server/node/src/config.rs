@@ -188,7 +188,7 @@ impl Default for Connections {
 impl Default for Streams {
     fn default() -> Self {
         Self {
-            concurrent: 16,
+            concurrent: 4,
             handshake_millis: 5_000,
             first_request_millis: 10_000,
             frame_millis: 10_000,

@@ -3,13 +3,13 @@
 //!
 //! | target | bytes | claims besides "no panic" |
 //! |---|---|---|
-//! | [`client_frame`] | what a client sends on a stream | frames and requests have one encoding |
-//! | [`reply`](reply()) | what a server answers | replies have one encoding |
-//! | [`entry`] | what arrives in a queue, layer by layer | its structures have one encoding |
-//! | [`contact`] | what contacts send each other | its structures have one encoding |
-//! | [`credential`] | server keys, then a client credential | what verifies has the names it was asked for |
-//! | [`roundtrip`] | any structure of the protocol | every structure has one encoding |
-//! | [`engine`](engine()) | payloads, or requests made and changed | a failure changes no row |
+//! | [`client_frame()`] | what a client sends on a stream | frames and requests have one encoding |
+//! | [`reply()`](reply()) | what a server answers | replies have one encoding |
+//! | [`entry()`] | what arrives in a queue, layer by layer | its structures have one encoding |
+//! | [`contact()`] | what contacts send each other | its structures have one encoding |
+//! | [`credential()`] | server keys, then a client credential | what verifies has the names it was asked for |
+//! | [`roundtrip()`] | any structure of the protocol | every structure has one encoding |
+//! | [`engine()`](engine()) | payloads, or requests made and changed | a failure changes no row |
 //!
 //! `cargo test --release -p fuzz` replays the corpora in `tests/__fuzz__`, mutations of them, and
 //! a bounded number of random inputs. `cargo bolero test client_frame --package fuzz` goes on with

@@ -3,4 +3,5 @@
 mod conversation;
 mod crash;
 mod distrust;
+mod full_queue;
 mod race;

@@ -50,11 +50,20 @@ pub(crate) enum Fate {
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self::with_root([1; 32])
+        Self::with([1; 32], 1_000_000)
     }
 
     /// A server whose root credential has another key.
     pub(crate) fn with_root(seed: [u8; 32]) -> Self {
+        Self::with(seed, 1_000_000)
+    }
+
+    /// A server whose queues are full with so many entries.
+    pub(crate) fn with_small_queues(entries_max: u64) -> Self {
+        Self::with([1; 32], entries_max)
+    }
+
+    fn with(seed: [u8; 32], entries_max: u64) -> Self {
         // openmls checks lifetimes against the system's clock.
         #[expect(clippy::disallowed_methods, reason = "so tests live in the present")]
         let now = std::time::SystemTime::now();
@@ -89,7 +98,7 @@ impl World {
                     parcels_max: 100_000,
                 },
                 queue: QueuePolicy {
-                    entries_max: 1_000_000,
+                    entries_max,
                     bytes_max: 1 << 32,
                     key_packages_low: 2,
                     ticket_share_percent: 100,
@@ -144,7 +153,7 @@ impl World {
 
     fn ship(&self, effects: Effects) {
         for outbox in effects.ship {
-            while self.engine.ship(outbox, self.now).unwrap().more {}
+            self.engine.ship(outbox, self.now).unwrap();
         }
     }
 

@@ -195,7 +195,7 @@ impl Server {
 
     fn drain(&self, outbox: Outbox) {
         loop {
-            let parcels = self.delivery.parcels(outbox, 100).unwrap();
+            let parcels = self.delivery.parcels(outbox, None, 100).unwrap().parcels;
             if parcels.is_empty() {
                 break;
             }

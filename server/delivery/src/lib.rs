@@ -35,7 +35,7 @@ use protocol::id::{Domain, GroupId, LinkId};
 use store::{Entropy, OpId, Partition, Space, Store};
 
 pub use crate::error::Error;
-pub use crate::outbox::{Outbox, Parcel, ParcelKey};
+pub use crate::outbox::{Outbox, Page, Parcel, ParcelKey};
 
 /// The spaces of the store that the service uses.
 pub const SPACES: &[Space] = &[tables::SPACE];

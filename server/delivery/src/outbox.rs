@@ -86,6 +86,15 @@ impl fmt::Debug for Parcel {
     }
 }
 
+/// Some of an outbox's parcels, in order.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// The parcels.
+    pub parcels: Vec<Parcel>,
+    /// Whether nothing is known to follow. If not, there may be more after the last of them.
+    pub is_last: bool,
+}
+
 /// A payload and all it is for.
 pub(crate) struct Letter<'a> {
     pub(crate) payload: Payload,
@@ -105,17 +114,23 @@ impl Delivery {
         Ok(found.into_iter().map(Outbox).collect())
     }
 
-    /// The oldest parcels of an outbox, at most `limit`. Whoever delivers them keeps their order
-    /// per ticket: a queue takes no place of a link after a later one. [DS-OUTBOX-2]
+    /// The oldest parcels of an outbox after `after`: at most `limit`, and no more than about 4 MiB
+    /// of them. Whoever delivers them keeps their order per ticket: a queue takes no place of a
+    /// link after a later one. [DS-OUTBOX-2]
     ///
     /// # Errors
     /// The store failed.
-    pub fn parcels(&self, outbox: Outbox, limit: usize) -> Result<Vec<Parcel>, Error> {
+    pub fn parcels(
+        &self,
+        outbox: Outbox,
+        after: Option<ParcelKey>,
+        limit: usize,
+    ) -> Result<Page, Error> {
         self.store.view(&outbox.0, |tx| {
             let Some(group) = Group::load(tx)?.filter(|group| group.waiting > 0) else {
-                return Ok(Vec::new());
+                return Ok(Page::default());
             };
-            let stored = group.scan_parcels(tx, limit)?;
+            let stored = group.scan_parcels(tx, after, limit)?;
             let (mut parcels, mut bytes) = (Vec::with_capacity(stored.len()), 0);
             let mut shared: Option<((Seq, u32), Vec<u8>)> = None;
             for (key, stored) in stored {
@@ -150,7 +165,11 @@ impl Delivery {
                     break;
                 }
             }
-            Ok(parcels)
+            let all = u32::try_from(parcels.len()).is_ok_and(|count| count == group.waiting);
+            Ok(Page {
+                is_last: parcels.is_empty() || (after.is_none() && all),
+                parcels,
+            })
         })
     }
 
@@ -187,7 +206,9 @@ impl Delivery {
             let Some(group) = Group::load(tx)?.filter(|group| group.waiting > 0) else {
                 return Ok(Vec::new());
             };
-            let stored = group.scan_parcels(tx, SETTLE_PARCELS_MAX)?.into_iter();
+            let stored = group
+                .scan_parcels(tx, None, SETTLE_PARCELS_MAX)?
+                .into_iter();
             let expired = stored.take_while(|(_, parcel)| parcel.expires < now);
             Ok::<_, StoreError>(expired.map(|(key, _)| (key, Vec::new())).collect())
         })?;
@@ -265,17 +286,20 @@ impl Group {
         Ok((id, Seq(0)))
     }
 
-    /// The oldest parcels.
+    /// The oldest parcels after `after`.
     fn scan_parcels(
         &self,
         tx: &Tx<'_>,
+        after: Option<ParcelKey>,
         rows: usize,
     ) -> Result<Vec<(ParcelKey, StoredParcel)>, StoreError> {
         let limit = ScanLimit {
             rows,
             bytes: FETCH_BYTES,
         };
-        let (from, to) = ((self.first, 0), (self.number.next(), 0));
+        let first = |key: ParcelKey| (key.event, key.index.saturating_add(1));
+        let from = after.map_or((self.first, 0), first);
+        let to = (self.number.next(), 0);
         let found = tx.scan(&PARCELS, &from, &to, limit)?;
         let corrupt = StoreError::Corrupt {
             table: PARCELS.name(),
@@ -353,7 +377,7 @@ fn settle_some(tx: &mut Tx<'_>, outcome: &[(ParcelKey, Vec<Ticket>)]) -> Result<
     let oldest = if group.waiting == 0 {
         None
     } else {
-        group.scan_parcels(tx, 1)?.pop()
+        group.scan_parcels(tx, None, 1)?.pop()
     };
     group.first = oldest.map_or_else(|| group.number.next(), |(key, _)| key.event);
     group.save(tx)?;

@@ -100,7 +100,7 @@ impl World {
     fn deliver(&self, to: &[&Client]) -> Vec<Vec<Vec<u8>>> {
         let mut inboxes = vec![Vec::new(); to.len()];
         for outbox in self.delivery.pending(None, 100).unwrap() {
-            let parcels = self.delivery.parcels(outbox, 100).unwrap();
+            let parcels = self.delivery.parcels(outbox, None, 100).unwrap().parcels;
             for parcel in &parcels {
                 for (client, inbox) in to.iter().zip(&mut inboxes) {
                     let is_theirs = client.ticket.domain == parcel.domain;

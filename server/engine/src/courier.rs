@@ -11,7 +11,7 @@ use protocol::time::Timestamp;
 
 use crate::Engine;
 
-/// Parcels looked at in one call: bounds its time and memory.
+/// Parcels read at a time: bounds memory.
 const PARCELS_MAX: usize = 64;
 
 /// What a call has done and left.
@@ -19,8 +19,6 @@ const PARCELS_MAX: usize = 64;
 pub struct Shipped {
     /// Queues that got something.
     pub wake: Vec<QueueId>,
-    /// There may be more that is due: call again.
-    pub more: bool,
     /// Something could not be delivered, because a queue is full or its domain is not reachable:
     /// call again later.
     pub retry: bool,
@@ -46,33 +44,46 @@ impl Engine {
     /// # Errors
     /// The store's fault; nothing is lost.
     pub fn ship(&self, outbox: Outbox, now: Timestamp) -> Result<Shipped, ErrorReply> {
-        let parcels = self
-            .delivery
-            .parcels(outbox, PARCELS_MAX)
-            .map_err(|error| internal(&error))?;
-        let mut shipped = Shipped {
-            more: parcels.len() == PARCELS_MAX,
-            ..Shipped::default()
-        };
-        let mut held: BTreeSet<Ticket> = BTreeSet::new();
-        let mut outcome: Vec<(ParcelKey, Vec<Ticket>)> = Vec::with_capacity(parcels.len());
-        for parcel in parcels {
-            let left = self.ship_parcel(&parcel, &held, &mut shipped.wake)?;
-            held.extend(left.iter().copied());
-            outcome.push((parcel.key, left));
-        }
-        if outcome.is_empty() {
-            return Ok(shipped);
+        let mut shipped = Shipped::default();
+        let (mut held, mut after) = (BTreeSet::new(), None);
+        loop {
+            let page = self.delivery.parcels(outbox, after, PARCELS_MAX);
+            let page = page.map_err(|error| internal(&error))?;
+            after = page.parcels.last().map(|parcel| parcel.key);
+            self.ship_page(outbox, page.parcels, &mut held, &mut shipped.wake)?;
+            if page.is_last {
+                break;
+            }
         }
         shipped.retry = !held.is_empty();
-        shipped.more &= !shipped.retry;
-        self.delivery
-            .settle(outbox, &outcome, &*self.entropy)
-            .map_err(|error| internal(&error))?;
         if shipped.retry {
             self.drop_expired(outbox, now)?;
         }
         Ok(shipped)
+    }
+
+    /// Deliver some parcels and record what became of them.
+    fn ship_page(
+        &self,
+        outbox: Outbox,
+        parcels: Vec<Parcel>,
+        held: &mut BTreeSet<Ticket>,
+        wake: &mut Vec<QueueId>,
+    ) -> Result<(), ErrorReply> {
+        let mut outcome: Vec<(ParcelKey, Vec<Ticket>)> = Vec::with_capacity(parcels.len());
+        for parcel in parcels {
+            let left = self.ship_parcel(&parcel, held, wake)?;
+            held.extend(left.iter().copied());
+            // A parcel that got nowhere stays as it is: rewriting it would say nothing.
+            if left.len() < parcel.tickets.len() {
+                outcome.push((parcel.key, left));
+            }
+        }
+        if outcome.is_empty() {
+            return Ok(());
+        }
+        let settled = self.delivery.settle(outbox, &outcome, &*self.entropy);
+        settled.map_err(|error| internal(&error))
     }
 
     /// Drop what could not be delivered for too long. [DS-OUTBOX-4]

@@ -67,7 +67,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Where to listen (UDP); may be repeated; port 0 takes any free one.
-    /// [default: 127.0.0.1:4433, and [::1]:4433 if there is IPv6]
+    /// [default: port 4433 of 127.0.0.1, and of ::1 if there is IPv6]
     #[arg(long, conflicts_with = "config", value_name = "ADDR", value_parser = addresses)]
     pub(crate) listen: Vec<Addresses>,
     /// Keep keys and database in this directory. [default: a temporary one]

@@ -4,8 +4,8 @@
 //! ```text
 //! request ──Effects::ship──► ship ──claimed?──► holder goes round once more
 //!                             │
-//!                             └─► engine.ship ──more──► again, at most ROUNDS_MAX times
-//!                                      └──────retry──► wait, twice as long each time ──► ship
+//!                             └─► engine.ship ──refilled──► again, at most ROUNDS_MAX times
+//!                                      └────────retry────► wait, twice as long each time ──► ship
 //! ```
 
 use std::collections::BTreeMap;
@@ -139,18 +139,18 @@ impl Courier {
     }
 
     fn settle(&self, outbox: Outbox, shipped: Result<Shipped, ErrorReply>) -> Next {
-        let (has_more, has_failed) = match shipped {
-            Ok(Shipped { wake, more, retry }) => {
+        let has_failed = match shipped {
+            Ok(Shipped { wake, retry }) => {
                 wake.iter().for_each(|queue| self.hub.wake(queue));
-                (more, retry)
+                retry
             }
-            Err(_) => (false, true),
+            Err(_) => true,
         };
         let mut all = self.lock();
         let Some(progress) = all.get_mut(&outbox) else {
             return Next::Done;
         };
-        if std::mem::take(&mut progress.is_refilled) || has_more {
+        if std::mem::take(&mut progress.is_refilled) {
             return Next::Again;
         }
         progress.is_held = false;

@@ -34,13 +34,18 @@ fn the_places_of_a_link_have_no_gaps() {
     world.send(&mut b, b"y").unwrap();
     let update = a.update();
     world.commit(&a, &update).unwrap();
-    let parcels = world.delivery.parcels(outbox, 10).unwrap();
+    let parcels = world.delivery.parcels(outbox, None, 10).unwrap().parcels;
     let places: Vec<_> = parcels.iter().map(|parcel| parcel.seq).collect();
     // The Welcome of the pair was the first on the link.
     assert_eq!(places, [Seq(1), Seq(2), Seq(3)]);
     assert!(parcels.windows(2).all(|pair| pair[0].key < pair[1].key));
     assert_eq!(
-        world.delivery.parcels(outbox, 2).unwrap().len(),
+        world
+            .delivery
+            .parcels(outbox, None, 2)
+            .unwrap()
+            .parcels
+            .len(),
         2,
         "no more than asked for"
     );
@@ -80,7 +85,7 @@ fn messages_that_arrive_together_are_numbered_without_gaps() {
     let expected: Vec<u64> = (2..2 + 2 * EACH).collect();
     assert_eq!(numbers, expected);
     let outbox = world.delivery.pending(None, 1).unwrap()[0];
-    let parcels = world.delivery.parcels(outbox, 100).unwrap();
+    let parcels = world.delivery.parcels(outbox, None, 100).unwrap().parcels;
     let places: Vec<u64> = parcels.iter().map(|parcel| parcel.seq.0).collect();
     assert_eq!(places, (1..=2 * EACH).collect::<Vec<_>>());
 }
@@ -93,7 +98,13 @@ fn a_parcel_stays_for_the_tickets_that_remain() {
     world.create(&mut a).unwrap();
     world.add(&mut a, &mut [], &mut others.iter_mut().collect::<Vec<_>>());
     let (_, outbox) = world.send(&mut a, b"x").unwrap();
-    let parcel = world.delivery.parcels(outbox, 10).unwrap().pop().unwrap();
+    let parcel = world
+        .delivery
+        .parcels(outbox, None, 10)
+        .unwrap()
+        .parcels
+        .pop()
+        .unwrap();
     assert_eq!(parcel.tickets.len(), 3);
     let stranger = Ticket([0xee; 64]);
     let settle = |remaining: Vec<Ticket>| {
@@ -101,7 +112,7 @@ fn a_parcel_stays_for_the_tickets_that_remain() {
             .delivery
             .settle(outbox, &[(parcel.key, remaining)], &world.entropy)
             .unwrap();
-        let left = world.delivery.parcels(outbox, 10).unwrap();
+        let left = world.delivery.parcels(outbox, None, 10).unwrap().parcels;
         left.first().map(|parcel| parcel.tickets.clone())
     };
     assert_eq!(settle(parcel.tickets.clone()), Some(parcel.tickets.clone()));
@@ -131,7 +142,7 @@ fn a_payload_that_several_parcels_carry_goes_with_the_last() {
     let request = a.add(&others.iter().collect::<Vec<_>>());
     let (_, outbox) = world.commit(&a, &request).unwrap();
     let payloads = |world: &World| world.rows().iter().filter(|row| row.0[0] == 8).count();
-    let parcels = world.delivery.parcels(outbox, 10).unwrap();
+    let parcels = world.delivery.parcels(outbox, None, 10).unwrap().parcels;
     assert_eq!(parcels.len(), 3, "one for the member, a Welcome per domain");
     assert_eq!(parcels[1].payload, parcels[2].payload);
     assert_eq!(payloads(&world), 1);
@@ -142,7 +153,15 @@ fn a_payload_that_several_parcels_carry_goes_with_the_last() {
             .unwrap();
         assert_eq!(payloads(&world), left);
     }
-    assert_eq!(world.delivery.parcels(outbox, 10).unwrap().len(), 0);
+    assert_eq!(
+        world
+            .delivery
+            .parcels(outbox, None, 10)
+            .unwrap()
+            .parcels
+            .len(),
+        0
+    );
 }
 
 #[test]
@@ -160,7 +179,7 @@ fn more_than_may_wait_is_refused_and_changes_nothing() {
     assert_eq!(world.commit(&a, &update).unwrap_err(), Error::Backlog);
     a.drop_commit();
     assert_eq!(world.rows(), before);
-    let oldest = world.delivery.parcels(outbox, 1).unwrap();
+    let oldest = world.delivery.parcels(outbox, None, 1).unwrap().parcels;
     world
         .delivery
         .settle(outbox, &[(oldest[0].key, vec![])], &world.entropy)
@@ -189,7 +208,15 @@ fn what_cannot_be_delivered_for_too_long_is_dropped() {
             .unwrap(),
         1
     );
-    assert_eq!(world.delivery.parcels(outbox, 10).unwrap().len(), 1);
+    assert_eq!(
+        world
+            .delivery
+            .parcels(outbox, None, 10)
+            .unwrap()
+            .parcels
+            .len(),
+        1
+    );
     assert_eq!(
         world
             .delivery
@@ -204,6 +231,12 @@ fn an_outbox_prints_nothing_of_itself() {
     let (world, mut a, _) = pair();
     let (_, outbox) = world.send(&mut a, b"x").unwrap();
     assert_eq!(format!("{outbox:?}"), "Outbox(..)");
-    let parcel = world.delivery.parcels(outbox, 1).unwrap().pop().unwrap();
+    let parcel = world
+        .delivery
+        .parcels(outbox, None, 1)
+        .unwrap()
+        .parcels
+        .pop()
+        .unwrap();
     assert!(format!("{parcel:?}").starts_with("Parcel(Seq(1), 1 tickets, "));
 }

@@ -38,7 +38,7 @@ fn several_are_added_at_once_on_several_domains() {
     world.create(&mut a).unwrap();
     world.add(&mut a, &mut [], &mut [&mut b, &mut c, &mut d]);
     let (_, outbox) = world.send(&mut c, b"all").unwrap();
-    let parcels = world.delivery.parcels(outbox, 10).unwrap();
+    let parcels = world.delivery.parcels(outbox, None, 10).unwrap().parcels;
     let reached: Vec<_> = parcels
         .iter()
         .map(|p| (p.domain.as_str(), p.seq, p.tickets.len()))

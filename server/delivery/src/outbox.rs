@@ -87,7 +87,7 @@ impl fmt::Debug for Parcel {
 }
 
 /// Some of an outbox's parcels, in order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Page {
     /// The parcels.
     pub parcels: Vec<Parcel>,
@@ -128,7 +128,10 @@ impl Delivery {
     ) -> Result<Page, Error> {
         self.store.view(&outbox.0, |tx| {
             let Some(group) = Group::load(tx)?.filter(|group| group.waiting > 0) else {
-                return Ok(Page::default());
+                return Ok(Page {
+                    parcels: Vec::new(),
+                    is_last: true,
+                });
             };
             let stored = group.scan_parcels(tx, after, limit)?;
             let (mut parcels, mut bytes) = (Vec::with_capacity(stored.len()), 0);

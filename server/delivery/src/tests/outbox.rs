@@ -240,3 +240,30 @@ fn an_outbox_prints_nothing_of_itself() {
         .unwrap();
     assert!(format!("{parcel:?}").starts_with("Parcel(Seq(1), 1 tickets, "));
 }
+
+/// [DS-OUTBOX-2]
+#[test]
+fn the_pages_of_an_outbox_end_also_when_it_is_empty() {
+    let (world, mut a, _) = pair();
+    let (_, outbox) = world.send(&mut a, b"one").unwrap();
+    world.send(&mut a, b"two").unwrap();
+    let (mut after, mut pages) = (None, Vec::new());
+    loop {
+        let page = world.delivery.parcels(outbox, after, 1).unwrap();
+        after = page.parcels.last().map(|parcel| parcel.key);
+        pages.push(page.parcels.len());
+        if page.is_last {
+            break;
+        }
+    }
+    // The Welcome of the pair was the first; an empty page says that nothing follows.
+    assert_eq!(pages, [1, 1, 1, 0]);
+    let whole = world.delivery.parcels(outbox, None, 10).unwrap();
+    assert!(whole.is_last);
+    let done = whole.parcels.iter().map(|parcel| (parcel.key, Vec::new()));
+    let done: Vec<_> = done.collect();
+    let settled = world.delivery.settle(outbox, &done, &world.entropy);
+    settled.unwrap();
+    let empty = world.delivery.parcels(outbox, None, 10).unwrap();
+    assert!(empty.is_last && empty.parcels.is_empty());
+}

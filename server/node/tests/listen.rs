@@ -219,7 +219,7 @@ async fn an_acknowledgement_of_what_was_never_sent_ends_the_stream() {
 /// [NODE-LISTEN-3]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_has_so_many_listeners_and_no_more() {
-    let server = start(|_| ()).await;
+    let server = start(|config| config.streams.concurrent = 16).await;
     let (owner, ticket) = Owner::with_queue(&server, 1).await;
     let mut all = Vec::new();
     for _ in 0..4 {

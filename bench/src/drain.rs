@@ -17,6 +17,8 @@ use tests::process::Server;
 const SENDERS: usize = 64;
 /// Handshakes under way at the same time.
 const HANDSHAKES: usize = 32;
+/// Sockets of those who listen: the server limits the datagrams of one address and port.
+const SOCKETS: usize = 64;
 
 /// Fill one queue with `items` items, then measure how long one listener takes to read and
 /// acknowledge them all.
@@ -53,6 +55,7 @@ pub(crate) async fn drain(server: &Server, items: usize) -> Result<Run, Failure>
         scenario: "drain one queue".to_owned(),
         operations: u64::try_from(total)?,
         recipients: 0,
+        connections: 0,
         elapsed: started.elapsed(),
         latencies: None,
         before,
@@ -62,13 +65,15 @@ pub(crate) async fn drain(server: &Server, items: usize) -> Result<Run, Failure>
 
 /// Connect `clients` clients, each listening to a queue of its own with nothing in it.
 pub(crate) async fn idle(server: &Server, clients: usize) -> Result<Run, Failure> {
-    let endpoint = endpoint(server.certificate()?)?;
+    let sockets: Vec<_> = (0..SOCKETS)
+        .map(|_| endpoint(server.certificate()?))
+        .collect::<Result<_, Failure>>()?;
     let domain = Server::domain()?;
     let before = server.usage()?;
     let started = now();
     let permits = Arc::new(Semaphore::new(HANDSHAKES));
     let mut connecting = JoinSet::new();
-    for _ in 0..clients {
+    for endpoint in sockets.iter().cycle().take(clients) {
         let (endpoint, domain, permits) = (endpoint.clone(), domain.clone(), permits.clone());
         let address = server.address();
         connecting.spawn(async move {
@@ -90,6 +95,7 @@ pub(crate) async fn idle(server: &Server, clients: usize) -> Result<Run, Failure
         scenario: format!("{clients} idle listening clients"),
         operations: u64::try_from(clients)?,
         recipients: 0,
+        connections: u64::try_from(clients)?,
         elapsed,
         latencies: None,
         before,

@@ -1,8 +1,10 @@
 //! Hearth's load generator: real MLS groups over real QUIC on loopback, against a `hearthd` of its
 //! own with every sync to disk on. It measures the server's process from outside.
 
+mod attack;
 mod clock;
 mod drain;
+mod long;
 mod report;
 mod send;
 
@@ -11,7 +13,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use tests::connection::Failure;
 use tests::process::Server;
+use tests::siege::run::Size;
 
+use crate::attack::{Form, Target};
 use crate::report::{Run, print};
 use crate::send::Load;
 
@@ -64,6 +68,39 @@ enum Scenario {
         #[arg(long, default_value_t = 10_000)]
         clients: usize,
     },
+    /// Attacks on connections, and what the honest notice of them.
+    Attack {
+        /// Which: t01, t02 and so on; all if none is named.
+        ids: Vec<String>,
+        /// At the size that the attack is about, on a machine of its own.
+        #[arg(long)]
+        full: bool,
+        /// The same on a server without the defence that the attack breaks on, for those attacks
+        /// where one setting leaves it off.
+        #[arg(long)]
+        undefended: bool,
+        /// The table of README.md, to put in its place.
+        #[arg(long, conflicts_with = "json")]
+        markdown: bool,
+    },
+    /// Hours of idle connections that come and go, with floods now and then: memory must not grow.
+    Soak {
+        /// How long.
+        #[arg(long, default_value_t = 24.0)]
+        hours: f64,
+        /// Idle connections.
+        #[arg(long, default_value_t = 20_000)]
+        connections: usize,
+    },
+    /// Random frames behind valid keys: the server must go on.
+    Spin {
+        /// Packets.
+        #[arg(long, default_value_t = 10_000_000)]
+        packets: u64,
+        /// To send the same again.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
 }
 
 fn all() -> Vec<Scenario> {
@@ -108,6 +145,9 @@ async fn measure(server: &Server, scenario: &Scenario) -> Result<Run, Failure> {
         }
         Scenario::Drain { items } => drain::drain(server, items).await,
         Scenario::Idle { clients } => drain::idle(server, clients).await,
+        Scenario::Attack { .. } | Scenario::Soak { .. } | Scenario::Spin { .. } => {
+            Err("an attack has a server of its own".into())
+        }
     }
 }
 
@@ -118,6 +158,35 @@ async fn main() -> Result<(), Failure> {
         Some(program) => program,
         None => std::env::current_exe()?.with_file_name("hearthd"),
     };
+    let places = (hearthd.as_path(), arguments.scratch.as_path());
+    match &arguments.scenario {
+        Some(Scenario::Attack {
+            ids,
+            full,
+            undefended,
+            markdown,
+        }) => {
+            let size = if *full { Size::Full } else { Size::Small };
+            let target = if *undefended {
+                Target::Undefended
+            } else {
+                Target::Defended
+            };
+            let form = match (arguments.json, markdown) {
+                (true, _) => Form::Json,
+                (false, true) => Form::Markdown,
+                (false, false) => Form::People,
+            };
+            return attack::run(ids, (size, target), form, places).await;
+        }
+        Some(Scenario::Soak { hours, connections }) => {
+            return long::soaking(*hours, *connections, places).await;
+        }
+        Some(Scenario::Spin { packets, seed }) => {
+            return tokio::task::block_in_place(|| long::spinning(*packets, *seed, places));
+        }
+        _ => {}
+    }
     let scenarios = arguments
         .scenario
         .map_or_else(all, |scenario| vec![scenario]);

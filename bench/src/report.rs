@@ -29,6 +29,8 @@ pub(crate) struct Figure {
     pub(crate) bytes_written_per_operation: f64,
     /// Resident memory of the server's process at the end, in MiB.
     pub(crate) resident_mib: f64,
+    /// KiB by which it has grown per connection that is still open, caches and all.
+    pub(crate) kib_per_connection: Option<f64>,
 }
 
 /// What a run took.
@@ -36,6 +38,8 @@ pub(crate) struct Run {
     pub(crate) scenario: String,
     pub(crate) operations: u64,
     pub(crate) recipients: u64,
+    /// Connections that the operations left open, if that was what they were for.
+    pub(crate) connections: u64,
     pub(crate) elapsed: Duration,
     pub(crate) latencies: Option<Histogram<u64>>,
     pub(crate) before: Usage,
@@ -61,7 +65,10 @@ impl Run {
             Some(latencies.value_at_quantile(q) as f64 / 1_000.0)
         };
         let recipients = (self.recipients > 0).then_some(operations * self.recipients as f64);
+        let grown = self.after.resident.saturating_sub(self.before.resident);
+        let per_connection = grown as f64 / 1_024.0 / self.connections as f64;
         Figure {
+            kib_per_connection: (self.connections > 0).then_some(per_connection),
             p50_ms: quantile(0.5),
             p99_ms: quantile(0.99),
             operations: self.operations,
@@ -85,15 +92,15 @@ pub(crate) fn print(figure: &Figure, json: bool, first: bool) -> Result<(), Fail
     }
     if first {
         println!(
-            "| scenario | operations | /s | p50 ms | p99 ms | server CPU ms/op | per recipient | bytes written/op | RSS MiB |"
+            "| scenario | operations | /s | p50 ms | p99 ms | server CPU ms/op | per recipient | bytes written/op | RSS MiB | KiB/connection |"
         );
-        println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|");
+        println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     }
     let optional = |value: Option<f64>, digits: usize| {
         value.map_or_else(|| "–".to_owned(), |value| format!("{value:.digits$}"))
     };
     println!(
-        "| {} | {} | {:.0} | {} | {} | {:.4} | {} | {:.0} | {:.0} |",
+        "| {} | {} | {:.0} | {} | {} | {:.4} | {} | {:.0} | {:.0} | {} |",
         figure.scenario,
         figure.operations,
         figure.per_second,
@@ -103,6 +110,7 @@ pub(crate) fn print(figure: &Figure, json: bool, first: bool) -> Result<(), Fail
         optional(figure.cpu_ms_per_recipient, 4),
         figure.bytes_written_per_operation,
         figure.resident_mib,
+        optional(figure.kib_per_connection, 1),
     );
     Ok(())
 }

@@ -126,6 +126,7 @@ pub(crate) async fn run(server: &Server, load: &Load) -> Result<Run, Failure> {
         scenario: format!("send, group of {}{kind}", load.members),
         operations: u64::try_from(load.groups * load.messages)?,
         recipients: u64::try_from(load.members - 1)?,
+        connections: 0,
         elapsed: started.elapsed(),
         latencies: Some(all),
         before,

@@ -162,6 +162,10 @@ as d register --server "localhost:$port" --name D > /dev/null
 as d username claim dogwood > /dev/null
 as b connect dogwood@localhost > /dev/null
 as d connections accept --all > /dev/null
+refused not_admin b group invite walk dogwood@localhost
+as a group promote walk birch@localhost > /dev/null
+as b receive > "$work/b.in"
+equal "b is admin" 1 "$(count '"event":"roles_changed"' "$work/b.in")"
 as b group invite walk dogwood@localhost > /dev/null
 as a send walk "hello dogwood" > /dev/null
 as d receive > "$work/d.in"
@@ -170,5 +174,50 @@ equal "d has no earlier history" 1 "$(as d history walk | count '"state":' -)"
 as d send walk "hello all" > /dev/null
 equal "a reads d" "hello all" "$(as a receive > "$work/a.in"; bodies "$work/a.in")"
 equal "b reads both" "hello dogwood hello all" "$(as b receive > "$work/b.in"; bodies "$work/b.in" | paste -sd' ')"
-say "d joined later and reads only what came after"
+say "b was made admin; d joined later and reads only what came after"
+
+as b send walk --to dogwood@localhost "for you alone" > /dev/null
+as b group ticket walk > /dev/null
+as a send walk "by another way" > /dev/null
+as d receive > "$work/d.in"
+equal "d hears it" 1 "$(count '"body":"for you alone".*"event":"direct_received"' "$work/d.in")"
+as a receive > "$work/a.in"
+equal "a does not" 0 "$(count 'for you alone' "$work/a.in")"
+equal "b reads on" "by another way" "$(as b receive > "$work/b.in"; bodies "$work/b.in")"
+say "b told d something that a did not hear, and gave the group another ticket"
+
+two=$(as d group open B | sed -n 's/.*"name":"\([^"]*\)".*/\1/p')
+[ -n "$two" ] || fail "d opens no group of two"
+refused alone d send "$two" "too early"
+as b receive > "$work/b.in"
+equal "b enters by itself" 1 "$(count '"event":"group_joined"' "$work/b.in")"
+as d receive > /dev/null
+as d send "$two" "just us" > /dev/null
+equal "b reads d" "just us" "$(as b receive > "$work/b.in"; bodies "$work/b.in")"
+as b send dogwood@localhost "just us two" > /dev/null
+equal "d reads b" "just us two" "$(as d receive > "$work/d.in"; bodies "$work/d.in")"
+equal "a group of two" 1 "$(as b group list | count '"kind":"connection".*"members":2\|"members":2.*"kind":"connection"' -)"
+refused not_admin d group invite "$two" B
+say "d opened a group of two with b, who entered by an external commit, and they talk there"
+
+as d group leave walk | grep -q '"leaving":true' || fail "d cannot leave"
+as a receive > "$work/a.in"
+equal "a hears of d's wish" 1 "$(count '"event":"leave_proposed"' "$work/a.in")"
+as a group update walk > /dev/null
+as d receive > "$work/d.in"
+equal "d is out" 1 "$(count '"event":"left_group"' "$work/d.in")"
+if as d send walk "am I there?" > /dev/null 2>&1; then fail "d can still send"; fi
+equal "members without d" 2 "$(as b group members walk | count '"leaf":' -)"
+say "d asked to leave, and was let go by the next change"
+
+as a group demote walk me > /dev/null
+refused not_admin a group remove walk birch@localhost
+as b receive > /dev/null
+refused last_admin b group leave walk
+as b group delete walk | grep -q '"deleted":true' || fail "b cannot delete"
+as a receive > "$work/a.in"
+equal "a hears of the end" 1 "$(count '"event":"group_deleted"' "$work/a.in")"
+if as a send walk "is anybody there?" > /dev/null 2>&1; then fail "a can still send"; fi
+equal "a keeps the history" 1 "$(as a history walk --limit 5000 | count '"body":"by another way"' -)"
+say "a stepped down, b could not leave as the last admin and deleted the group; the history stays"
 echo "the story holds, in ${SECONDS} s"

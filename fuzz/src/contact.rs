@@ -1,7 +1,9 @@
 //! What contacts send each other, once it has been opened.
 
 use protocol::auth::{ConnectionPackage, SealedConnectionRequest};
-use protocol::contact::{ConnectionAcceptance, ConnectionRequest, Contact, QualifiedTicket};
+use protocol::contact::{
+    ConnectionAcceptance, ConnectionInvitation, ConnectionRequest, Contact, QualifiedTicket,
+};
 use protocol::crypto::hpke::OpenKey;
 use protocol::crypto::label;
 use protocol::crypto::signature::PublicKey;
@@ -12,6 +14,7 @@ use crate::canonical;
 pub fn contact(bytes: &[u8]) {
     canonical::<ConnectionRequest>(bytes);
     canonical::<ConnectionAcceptance>(bytes);
+    canonical::<ConnectionInvitation>(bytes);
     canonical::<Contact>(bytes);
     canonical::<QualifiedTicket>(bytes);
     if let Some(package) = canonical::<ConnectionPackage>(bytes) {

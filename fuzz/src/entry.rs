@@ -32,6 +32,6 @@ pub fn entry(bytes: &[u8]) {
             "padding leaves the bucket"
         );
     }
-    let opened = GroupEvent::open(&SymmetricKey([0; 32]), bytes);
+    let opened = GroupEvent::open(&protocol::entry::FanOutKey::from_bytes([0; 32]), bytes);
     assert!(opened.is_err(), "a forged group event opens");
 }

@@ -10,6 +10,7 @@
 //! | [`credential()`] | server keys, then a client credential | what verifies has the names it was asked for |
 //! | [`roundtrip()`] | any structure of the protocol | every structure has one encoding |
 //! | [`engine()`](engine()) | payloads, or requests made and changed | a failure changes no row |
+//! | [`group()`](group()) | handshakes of a living group, changed and signed again | a failure changes no row and silences nobody |
 //!
 //! `cargo test --release -p fuzz` replays the corpora in `tests/__fuzz__`, mutations of them, and
 //! a bounded number of random inputs. `cargo bolero test client_frame --package fuzz` goes on with
@@ -21,6 +22,7 @@ mod client_frame;
 mod contact;
 mod credential;
 mod entry;
+mod group;
 mod reply;
 mod roundtrip;
 mod server;
@@ -29,6 +31,8 @@ pub use client_frame::client_frame;
 pub use contact::contact;
 pub use credential::credential;
 pub use entry::entry;
+pub use group::hostile;
+pub use group::{group, group_templates, unchanged};
 pub use reply::{ANSWERED, reply};
 pub use roundtrip::roundtrip;
 pub use server::{TEMPLATES, engine, is_granted, script};
@@ -48,6 +52,7 @@ pub const TARGETS: &[Target] = &[
     ("credential", credential),
     ("roundtrip", roundtrip),
     ("engine", engine),
+    ("group", group),
 ];
 
 /// Decode all of `bytes`. What decodes is encoded to the same bytes: no structure has two

@@ -11,7 +11,7 @@
 //! OpenMLS makes of real ones is for the tests of the services.
 
 mod template;
-mod world;
+pub(crate) mod world;
 
 use protocol::error::ErrorCode;
 use protocol::request::{decode_reply, peek};

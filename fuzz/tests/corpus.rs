@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::{env, fs};
 
-use fuzz::{ANSWERED, TARGETS, TEMPLATES, engine, script};
+use fuzz::{ANSWERED, TARGETS, TEMPLATES, engine, group_templates, script, unchanged};
 use protocol::frame;
 use protocol::request::REGISTRY;
 use serde_json::Value;
@@ -76,6 +76,13 @@ fn seeds() -> Vec<Seed> {
     }
     let scripts = (0..TEMPLATES).map(|n| ("engine", format!("template-{n}"), script(n)));
     seeds.extend(scripts);
+    for template in 0..group_templates() {
+        seeds.push(("group", format!("template-{template}"), vec![template]));
+        for what in 0..8 {
+            let change = vec![template, what, template, what + 1];
+            seeds.push(("group", format!("change-{template}-{what}"), change));
+        }
+    }
     seeds
 }
 
@@ -158,7 +165,7 @@ fn nothing_near_a_corpus_breaks_its_target() {
         for file in fs::read_dir(corpus(name)).unwrap() {
             let bytes = fs::read(file.unwrap().path()).unwrap();
             target(&bytes);
-            if *name != "engine" {
+            if !["engine", "group"].contains(name) {
                 near(&bytes).for_each(|bytes| target(&bytes));
             }
             replayed += 1;
@@ -203,6 +210,13 @@ fn templates_are_granted_unless_they_need_mls_or_another_one_first() {
         "commit_group",
         "send_message",
         "fetch_welcome_state",
+        "send_to_member",
+        "propose",
+        "fetch_external_state",
+        "join_group",
+        "update_ticket",
+        "delete_group",
+        "complain",
         "publish_key_packages",
         "take_key_package",
         "take_connection_package",
@@ -210,5 +224,14 @@ fn templates_are_granted_unless_they_need_mls_or_another_one_first() {
     for (template, entry) in (0..TEMPLATES).zip(REGISTRY) {
         let granted = !refused.contains(&entry.name);
         assert_eq!(fuzz::is_granted(template), granted, "{}", entry.name);
+    }
+}
+
+/// Taking a handshake apart and putting it together again changes nothing: what is changed in
+/// between is all that is wrong.
+#[test]
+fn group_templates_are_granted() {
+    for template in 0..group_templates() {
+        assert_eq!(unchanged(template), Ok(()), "template {template}");
     }
 }

@@ -30,7 +30,7 @@ macro_rules! targets {
     };
 }
 
-targets! { client_frame reply entry contact credential roundtrip engine }
+targets! { client_frame reply entry contact credential roundtrip engine group }
 
 /// A target whose corpus is not where bolero looks for it would pass without having run.
 #[test]

@@ -13,7 +13,7 @@ use crate::crypto::credential::{ClientCredential, VerifiedClient, VerifiedServer
 use crate::crypto::label;
 use crate::crypto::sealed::{SymmetricKey, hash};
 use crate::crypto::signature::{BadSignature, PrivateKey, Signature};
-use crate::id::{ConnectionPackageId, Domain, ReplyId, UsernameHash};
+use crate::id::{ConnectionPackageId, Domain, GroupId, ReplyId, UsernameHash};
 use crate::limit::DISPLAY_NAME_BYTES_MAX;
 use crate::time::Timestamp;
 
@@ -119,6 +119,29 @@ pub struct ConnectionAcceptance {
     pub contact: Contact,
     /// By the accepter, over the contact and the reply id.
     pub signature: Signature,
+}
+
+/// The way into a connection group, from the one who opened it to the other. Sealed under a key
+/// that is derived from the reply key of the request that made them contacts, which only the two
+/// know.
+///
+/// ```text
+/// struct { GroupId group; opaque state_key[32]; opaque identity_key[32]; } ConnectionInvitation;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct ConnectionInvitation {
+    /// The group.
+    pub group: GroupId,
+    /// The group state key of an epoch: opens what an external commit needs.
+    pub state_key: SymmetricKey,
+    /// Unwraps the link keys.
+    pub identity_key: SymmetricKey,
+}
+
+/// The key of a connection's invitations, from the reply key of its request.
+#[must_use]
+pub fn invitation_key(reply_key: &SymmetricKey) -> SymmetricKey {
+    reply_key.derive(label::CONNECTION_INVITATION, &[])
 }
 
 impl ConnectionRequest {

@@ -5,6 +5,9 @@
 //! Payload::Group  --fan-out key of the group's epoch-->  GroupEvent
 //! ```
 
+use std::borrow::Cow;
+use std::fmt;
+
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
 
 use crate::codec::{Opaque, encode};
@@ -12,11 +15,14 @@ use crate::crypto::hpke::HpkeCiphertext;
 use crate::crypto::identity::WrappedLinkKey;
 use crate::crypto::label;
 use crate::crypto::sealed::{BadCiphertext, SymmetricKey};
+use crate::delivery::Complaint;
 use crate::frame::bucket;
-use crate::id::{LeafIndex, ReplyId, Seq, TicketId};
+use crate::id::{Epoch, LeafIndex, ReplyId, Seq, TicketId};
 use crate::limit::{
-    COMMIT_BYTES_MAX, ENTRY_BYTES_MAX, MESSAGE_BYTES_MAX, PAYLOAD_BYTES_MAX, WELCOME_BYTES_MAX,
+    COMMIT_BYTES_MAX, ENTRY_BYTES_MAX, MESSAGE_BYTES_MAX, PAYLOAD_BYTES_MAX, PROPOSAL_BYTES_MAX,
+    WELCOME_BYTES_MAX,
 };
+use crate::receipt::Receipt;
 
 /// One stored item.
 ///
@@ -87,7 +93,7 @@ impl Delivered {
 /// What a sender puts into a queue.
 ///
 /// ```text
-/// enum { group(1), welcome(2), connection_acceptance(3) } PayloadKind;
+/// enum { group(1), welcome(2), connection_acceptance(3), connection_invitation(4) } PayloadKind;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
 #[repr(u8)]
@@ -101,6 +107,9 @@ pub enum Payload {
     /// A contact accepted; sealed under the request's reply key.
     #[tls_codec(discriminant = 3)]
     ConnectionAcceptance(SealedAcceptance),
+    /// A contact has opened a connection group; sealed under the secret of the connection.
+    #[tls_codec(discriminant = 4)]
+    ConnectionInvitation(SealedInvitation),
 }
 
 /// ```text
@@ -114,21 +123,35 @@ pub struct SealedAcceptance {
     pub sealed: Opaque<4_096>,
 }
 
+/// ```text
+/// struct { ReplyId reply_id; opaque sealed<V>; } SealedInvitation;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct SealedInvitation {
+    /// Of the request that made the two contacts.
+    pub reply_id: ReplyId,
+    /// A `ConnectionInvitation` under that request's invitation key, the reply id as associated data.
+    pub sealed: Opaque<256>,
+}
+
 /// What the delivery service tells the members of a group, in its order.
 ///
 /// ```text
-/// struct { Seq number; GroupEventContent content; } GroupEvent;
+/// struct { Receipt receipt; GroupEventContent content; } GroupEvent;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
 pub struct GroupEvent {
-    /// Its number in the group, which counts up from 1 without gaps.
-    pub number: Seq,
+    /// Its number in the group, which counts up from 1 without gaps, and the chain with it. A direct
+    /// message and a complaint take no number and carry the receipt of the last event that did.
+    pub receipt: Receipt,
     /// What happened.
     pub content: GroupEventContent,
 }
 
 /// ```text
-/// enum { message(1), commit(2) } GroupEventKind;
+/// enum {
+///     message(1), commit(2), proposal(3), deleted(4), reverted(5), direct(6), complaint(7)
+/// } GroupEventKind;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
 #[repr(u8)]
@@ -139,6 +162,69 @@ pub enum GroupEventContent {
     /// A commit with what members need to open the identities of those it adds.
     #[tls_codec(discriminant = 2)]
     Commit(CommitEvent),
+    /// A proposal for the next commit: an `MLSMessage` with a `PublicMessage`, by a member or by the
+    /// delivery service.
+    #[tls_codec(discriminant = 3)]
+    Proposal(Opaque<PROPOSAL_BYTES_MAX>),
+    /// The group is deleted: an admin's `PrivateMessage` that says so.
+    #[tls_codec(discriminant = 4)]
+    Deleted(Opaque<MESSAGE_BYTES_MAX>),
+    /// Commits are undone.
+    #[tls_codec(discriminant = 5)]
+    Reverted(RevertedEvent),
+    /// An application message for this member alone. Takes no number.
+    #[tls_codec(discriminant = 6)]
+    Direct(Opaque<MESSAGE_BYTES_MAX>),
+    /// Somebody complains about a commit. Takes no number.
+    #[tls_codec(discriminant = 7)]
+    Complaint(Complaint),
+}
+
+/// The group is again in the epoch that a commit ended, because so many complained about it. What
+/// was numbered from that commit on is void.
+///
+/// ```text
+/// struct { Epoch epoch; Seq commit; Complaint complaints<V>; } RevertedEvent;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct RevertedEvent {
+    /// The epoch that the group is in.
+    pub epoch: Epoch,
+    /// The number of the first commit that is undone.
+    pub commit: Seq,
+    /// About that commit, each by another leaf: enough to be a quorum.
+    pub complaints: Vec<Complaint>,
+}
+
+/// The kind of a commit.
+pub(crate) const COMMIT_KIND: u8 = 2;
+
+impl GroupEventContent {
+    /// The kind and the bytes that go into the group's hash chain.
+    pub(crate) fn chained(&self) -> (u8, Cow<'_, [u8]>) {
+        match self {
+            Self::Message(message) => (1, message.as_slice().into()),
+            Self::Commit(event) => (COMMIT_KIND, event.commit.as_slice().into()),
+            Self::Proposal(proposal) => (3, proposal.as_slice().into()),
+            Self::Deleted(message) => (4, message.as_slice().into()),
+            Self::Reverted(event) => (5, encode(event).into()),
+            Self::Direct(message) => (6, message.as_slice().into()),
+            Self::Complaint(complaint) => (7, encode(complaint).into()),
+        }
+    }
+
+    /// Whether it takes a number, and with it a link of the chain.
+    #[must_use]
+    pub fn is_numbered(&self) -> bool {
+        match self {
+            Self::Message(_)
+            | Self::Commit(_)
+            | Self::Proposal(_)
+            | Self::Deleted(_)
+            | Self::Reverted(_) => true,
+            Self::Direct(_) | Self::Complaint(_) => false,
+        }
+    }
 }
 
 /// ```text
@@ -163,22 +249,52 @@ pub struct LeafLinkKey {
     pub key: WrappedLinkKey,
 }
 
-impl GroupEvent {
-    /// Seal for the members of the epoch whose state key this is. The queueing service, which
-    /// stores the result, must not see the group id that MLS messages begin with. [DS-FANOUT-1]
+/// What an epoch's events are sealed under, from its group state key. The delivery service keeps it
+/// with the state that it seals, so that it can tell members what somebody did who holds no key of
+/// the present epoch.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FanOutKey(SymmetricKey);
+
+impl FanOutKey {
+    /// Of the epoch whose state key this is.
     #[must_use]
-    pub fn seal(&self, state_key: &SymmetricKey, nonce: [u8; 12]) -> Vec<u8> {
-        state_key
-            .derive(label::FAN_OUT, &[])
-            .seal(nonce, &[], &encode(self))
+    pub fn of(state_key: &SymmetricKey) -> Self {
+        Self(state_key.derive(label::FAN_OUT, &[]))
+    }
+
+    /// From the bytes that [`Self::bytes`] gave.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(SymmetricKey(bytes))
+    }
+
+    /// For the sealed state.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0.0
+    }
+}
+
+impl fmt::Debug for FanOutKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FanOutKey(..)")
+    }
+}
+
+impl GroupEvent {
+    /// Seal for the members of an epoch. The queueing service, which stores the result, must not
+    /// see the group id that MLS messages begin with. [DS-FANOUT-1]
+    #[must_use]
+    pub fn seal(&self, key: &FanOutKey, nonce: [u8; 12]) -> Vec<u8> {
+        key.0.seal(nonce, &[], &encode(self))
     }
 
     /// Open what [`Self::seal`] made.
     ///
     /// # Errors
     /// Another epoch's key, or not a group event.
-    pub fn open(state_key: &SymmetricKey, sealed: &[u8]) -> Result<Self, BadCiphertext> {
-        let content = state_key.derive(label::FAN_OUT, &[]).open(&[], sealed)?;
+    pub fn open(key: &FanOutKey, sealed: &[u8]) -> Result<Self, BadCiphertext> {
+        let content = key.0.open(&[], sealed)?;
         crate::codec::decode_exact(&content).map_err(|_| BadCiphertext)
     }
 }
@@ -187,6 +303,9 @@ impl GroupEvent {
 mod tests {
     use super::*;
     use crate::codec::decode_exact;
+    use crate::crypto::signature::PrivateKey;
+    use crate::id::GroupId;
+    use crate::receipt::ChainHash;
 
     #[test]
     fn delivered_payloads_fill_buckets() {
@@ -206,18 +325,13 @@ mod tests {
     #[test]
     fn a_group_event_opens_in_its_epoch_only() {
         let content = GroupEventContent::Message(Opaque::new(vec![1, 2, 3]).unwrap());
-        let event = GroupEvent {
-            number: Seq(1),
-            content,
-        };
-        let sealed = event.seal(&SymmetricKey([1; 32]), [2; 12]);
-        assert_eq!(
-            GroupEvent::open(&SymmetricKey([1; 32]), &sealed).unwrap(),
-            event
-        );
-        assert_eq!(
-            GroupEvent::open(&SymmetricKey([2; 32]), &sealed),
-            Err(BadCiphertext)
-        );
+        let (group, key) = (GroupId([1; 16]), PrivateKey::from_seed(&[2; 32]));
+        let chain = ChainHash::start(&group).next(Seq(1), &content);
+        let receipt = Receipt::sign(&key, group, Seq(1), chain);
+        let event = GroupEvent { receipt, content };
+        let epoch = |byte| FanOutKey::of(&SymmetricKey([byte; 32]));
+        let sealed = event.seal(&epoch(1), [2; 12]);
+        assert_eq!(GroupEvent::open(&epoch(1), &sealed).unwrap(), event);
+        assert_eq!(GroupEvent::open(&epoch(2), &sealed), Err(BadCiphertext));
     }
 }

@@ -134,6 +134,16 @@ pub enum Rule {
     Policy,
     /// More members or bytes than a group may have.
     GroupSize,
+    /// A commit without a proposal that waits for the next one.
+    PendingProposals,
+    /// The sender's role does not allow it, or nobody would be admin any more.
+    Role,
+    /// An external commit that neither replaces the sender's own leaf nor enters a connection group.
+    ExternalCommit,
+    /// The member addressed is not in the group.
+    Recipient,
+    /// A complaint about a commit that is not known, is too old, or is one's own.
+    Complaint,
 }
 
 impl Rule {
@@ -151,6 +161,11 @@ impl Rule {
             Self::Members => 8,
             Self::Policy => 9,
             Self::GroupSize => 10,
+            Self::PendingProposals => 11,
+            Self::Role => 12,
+            Self::ExternalCommit => 13,
+            Self::Recipient => 14,
+            Self::Complaint => 15,
         }
     }
 }

@@ -33,6 +33,9 @@ fixed_ids! {
     ClientId[16];
     /// A group, as the delivery service and MLS know it: random, chosen by the server.
     GroupId[16];
+    /// A member within a group: the content of its MLS credential, random, the same from its joining
+    /// to its leaving.
+    Pseudonym[16];
     /// A queue: the hash of its public key (spec/queue.md#create_queue).
     QueueId[16];
     /// What a ticket reveals to the queue's owner about who uses it.

@@ -8,6 +8,10 @@
 //! | [`delivery`] | delivery service: groups |
 //! | [`queue`] | queueing service: queues, tickets, KeyPackages |
 //! | [`entry`] | what arrives in a queue |
+//! | [`receipt`] | the numbered, chained, signed order of a group's events |
+//! | [`evidence`] | what shows third parties that a service lied about that order |
+//! | [`group_policy`] | roles in a group |
+//! | [`path`] | whom a commit's path is for, and whether it is right |
 //! | [`contact`] | what two people exchange to become contacts |
 //! | [`crypto`] | which construction is for what |
 //! | [`id`], [`time`], [`error`], [`limit`], [`codec`] | the vocabulary |
@@ -21,9 +25,14 @@ pub mod crypto;
 pub mod delivery;
 pub mod entry;
 pub mod error;
+pub mod evidence;
 pub mod frame;
+pub mod group_policy;
 pub mod id;
 pub mod limit;
+pub mod path;
+pub mod pseudonym;
 pub mod queue;
+pub mod receipt;
 pub mod request;
 pub mod time;

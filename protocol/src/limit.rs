@@ -2,8 +2,7 @@
 //!
 //! Operators may lower them in the configuration; nobody may exceed them.
 
-/// Payload bytes of one frame. Fits the commit that adds a few hundred members with its Welcome,
-/// and the state that a joiner of a group of [`GROUP_MEMBERS_MAX`] fetches.
+/// Payload bytes of one frame. Fits the commit that adds a few hundred members with its Welcome.
 pub const FRAME_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// The smallest frame on the wire, so that short requests look alike.
 pub const FRAME_BYTES_MIN: usize = 256;
@@ -15,8 +14,18 @@ pub const COMMIT_BYTES_MAX: usize = 1024 * 1024;
 pub const WELCOME_BYTES_MAX: usize = 512 * 1024;
 /// A GroupInfo without its ratchet tree.
 pub const GROUP_INFO_BYTES_MAX: usize = 16 * 1024;
-/// A ratchet tree.
-pub const RATCHET_TREE_BYTES_MAX: usize = FRAME_BYTES_MAX - 256 * 1024;
+/// A ratchet tree: [`GROUP_MEMBERS_MAX`] leaves of about 900 bytes with their parents.
+pub const RATCHET_TREE_BYTES_MAX: usize = 6 * 1024 * 1024;
+/// What a joiner fetches of a group: its tree and its link keys.
+pub const GROUP_STATE_BYTES_MAX: usize = 7 * 1024 * 1024;
+/// The piece of it that one reply carries.
+pub const STATE_WINDOW_BYTES: usize = 1024 * 1024;
+/// A proposal (MLS `PublicMessage`): nothing longer than a KeyPackage is proposed.
+pub const PROPOSAL_BYTES_MAX: usize = 4 * 1024;
+/// Proposals that wait for the next commit: each member may leave, the rest waits for its turn.
+pub const PENDING_PROPOSALS_MAX: usize = 128;
+/// Admins of a group. Their list stays below [`EXTENSIONS_BYTES_MAX`].
+pub const GROUP_ADMINS_MAX: usize = 128;
 /// A KeyPackage. Ours are about 900 bytes, most of it the sealed identity.
 pub const KEY_PACKAGE_BYTES_MAX: usize = 8 * 1024;
 /// The extensions of one object together.
@@ -25,10 +34,11 @@ pub const EXTENSIONS_BYTES_MAX: usize = 4 * 1024;
 pub const KEY_PACKAGES_MAX: usize = 100;
 /// Connection packages in one publication, last resort not counted.
 pub const CONNECTION_PACKAGES_MAX: usize = 32;
-/// Members of a group. Above it the joiner's state would no longer fit a frame.
-pub const GROUP_MEMBERS_MAX: usize = 1_000;
-/// Members added by one commit.
-pub const COMMIT_ADDS_MAX: usize = GROUP_MEMBERS_MAX;
+/// Members of a group. Above it a change of the key that seals the state would no longer fit one
+/// transaction of the store.
+pub const GROUP_MEMBERS_MAX: usize = 5_000;
+/// Members added by one commit: their KeyPackages and the Welcome fit a frame.
+pub const COMMIT_ADDS_MAX: usize = 1_000;
 /// Tickets handed out by one request.
 pub const TICKETS_MAX: u16 = 64;
 /// The sealed part of a connection request, padded.

@@ -104,6 +104,13 @@ operations! {
     0x0203 "commit_group" delivery::CommitGroup => delivery::CommitGroupReply, Pseudonymous, Commit;
     0x0204 "send_message" delivery::SendMessage => delivery::SendMessageReply, Pseudonymous, Send;
     0x0205 "fetch_welcome_state" delivery::FetchWelcomeState => delivery::FetchWelcomeStateReply, Anonymous, Fetch;
+    0x0206 "send_to_member" delivery::SendToMember => delivery::SendToMemberReply, Pseudonymous, Send;
+    0x0207 "propose" delivery::Propose => delivery::ProposeReply, Pseudonymous, Commit;
+    0x0208 "fetch_external_state" delivery::FetchExternalState => delivery::FetchExternalStateReply, Anonymous, Fetch;
+    0x0209 "join_group" delivery::JoinGroup => delivery::JoinGroupReply, Pseudonymous, Commit;
+    0x020a "update_ticket" delivery::UpdateTicket => delivery::UpdateTicketReply, Pseudonymous, Commit;
+    0x020b "delete_group" delivery::DeleteGroup => delivery::DeleteGroupReply, Pseudonymous, Commit;
+    0x020c "complain" delivery::Complain => delivery::ComplainReply, Pseudonymous, Commit;
     0x0301 "create_queue" queue::CreateQueue => queue::CreateQueueReply, Pseudonymous, Issue;
     0x0302 "take_tickets" queue::TakeTickets => queue::TakeTicketsReply, Pseudonymous, Issue;
     0x0303 "publish_key_packages" queue::PublishKeyPackages => queue::PublishKeyPackagesReply, Pseudonymous, Issue;
@@ -198,6 +205,7 @@ mod tests {
 
     use super::*;
 
+    /// [WIRE-REQUEST-2]
     #[test]
     fn the_registry_is_in_order_without_repetition() {
         assert!(REGISTRY.windows(2).all(|pair| pair[0].code < pair[1].code));

@@ -15,6 +15,9 @@ use crate::connection::Failure;
 const LIFTED: &[(&str, &str, i64)] = &[
     ("connections", "per_address", 60_000),
     ("connections", "per_network", 60_000),
+    ("handshakes", "per_minute", 1_000_000),
+    ("handshakes", "burst", 1_000_000),
+    ("handshakes", "in_progress_per_address", 60_000),
     ("budget", "requests_per_second", 1_000_000),
     ("budget", "requests_burst", 1_000_000),
     ("budget", "bytes_per_second", 1 << 34),
@@ -29,6 +32,21 @@ const LIFTED: &[(&str, &str, i64)] = &[
 /// # Errors
 /// The server program does not run, or its configuration has changed its shape.
 pub fn write(program: &Path, directory: &Path, address: SocketAddr) -> Result<(), Failure> {
+    let mut config = init(program, directory, address)?;
+    config.remove("metrics");
+    for (section, key, value) in LIFTED {
+        set(&mut config, section, key, (*value).into())?;
+    }
+    easy_work(&mut config)?;
+    fs::write(path(directory), config.to_string())?;
+    Ok(())
+}
+
+/// Keys below `directory`, and the configuration that a new server has but for its address.
+///
+/// # Errors
+/// The server program does not run.
+pub fn init(program: &Path, directory: &Path, address: SocketAddr) -> Result<Table, Failure> {
     let output = Command::new(program)
         .args(["init", "--domain", "localhost", "--dir"])
         .arg(directory)
@@ -37,24 +55,24 @@ pub fn write(program: &Path, directory: &Path, address: SocketAddr) -> Result<()
         let reason = String::from_utf8_lossy(&output.stderr);
         return Err(format!("hearthd init failed: {reason}").into());
     }
-    let path = path(directory);
-    let mut config: Table = fs::read_to_string(&path)?.parse()?;
+    let mut config: Table = fs::read_to_string(path(directory))?.parse()?;
     config.insert(
         "listen".to_owned(),
         Value::Array(vec![address.to_string().into()]),
     );
-    config.remove("metrics");
-    for (section, key, value) in LIFTED {
-        let section = config
-            .entry(*section)
-            .or_insert_with(|| Table::new().into());
-        let section = section
-            .as_table_mut()
-            .ok_or("the configuration has another shape")?;
-        section.insert((*key).to_owned(), (*value).into());
-    }
-    easy_work(&mut config)?;
-    fs::write(path, config.to_string())?;
+    Ok(config)
+}
+
+/// Set one value of a section.
+///
+/// # Errors
+/// The section is none.
+pub fn set(config: &mut Table, section: &str, key: &str, value: Value) -> Result<(), Failure> {
+    let section = config.entry(section).or_insert_with(|| Table::new().into());
+    let section = section
+        .as_table_mut()
+        .ok_or("the configuration has another shape")?;
+    section.insert(key.to_owned(), value);
     Ok(())
 }
 

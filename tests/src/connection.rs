@@ -1,13 +1,14 @@
 //! A bare client connection: frames in and out, nothing remembered.
 
 use std::error::Error;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::crypto::label;
 use protocol::crypto::signature::PrivateKey;
 use protocol::crypto::signed::{Binding, Signed};
+use protocol::error::{ErrorCode, ErrorReply};
 use protocol::frame::{self, HEADER_BYTES, Header};
 use protocol::id::Domain;
 use protocol::request::{Operation, decode_reply, encode_request, encode_signed};
@@ -25,8 +26,18 @@ pub struct Connection {
     binding: Arc<Binding>,
 }
 
-/// A UDP socket for clients, which trusts the given certificate alone.
-pub fn endpoint(certificate: CertificateDer<'static>) -> Result<quinn::Endpoint, Failure> {
+/// Whether the server has too much to do at present.
+#[must_use]
+pub fn is_busy(failure: &Failure) -> bool {
+    let error = failure.downcast_ref::<ErrorReply>();
+    error.is_some_and(|error| error.code == ErrorCode::Busy)
+}
+
+/// TLS as a client speaks it, which trusts the given certificate alone.
+///
+/// # Errors
+/// The certificate is none.
+pub fn tls(certificate: CertificateDer<'static>) -> Result<rustls::ClientConfig, Failure> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(certificate)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -36,13 +47,30 @@ pub fn endpoint(certificate: CertificateDer<'static>) -> Result<quinn::Endpoint,
         .with_no_client_auth();
     tls.alpn_protocols = vec![b"hearth/1".to_vec()];
     tls.resumption = rustls::client::Resumption::disabled();
-    let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
+    Ok(tls)
+}
+
+/// A UDP socket for clients, which trusts the given certificate alone.
+pub fn endpoint(certificate: CertificateDer<'static>) -> Result<quinn::Endpoint, Failure> {
+    endpoint_at(Ipv4Addr::LOCALHOST.into(), certificate)
+}
+
+/// The same, on an address of this machine.
+///
+/// # Errors
+/// The certificate is none, or the operating system refuses.
+pub fn endpoint_at(
+    address: IpAddr,
+    certificate: CertificateDer<'static>,
+) -> Result<quinn::Endpoint, Failure> {
+    let tls = QuicClientConfig::try_from(tls(certificate)?)?;
+    let mut config = quinn::ClientConfig::new(Arc::new(tls));
     let mut transport = quinn::TransportConfig::default();
     transport.max_idle_timeout(Some(Duration::from_secs(90).try_into()?));
     transport.keep_alive_interval(Some(Duration::from_secs(25)));
     transport.datagram_receive_buffer_size(None);
     config.transport_config(Arc::new(transport));
-    let mut endpoint = quinn::Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let mut endpoint = quinn::Endpoint::client(SocketAddr::new(address, 0))?;
     endpoint.set_default_client_config(config);
     Ok(endpoint)
 }

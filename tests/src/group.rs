@@ -2,30 +2,34 @@
 
 use openmls::prelude::{
     BasicCredential, Capabilities, Ciphersuite, CredentialWithKey, Extension, ExtensionType,
-    Extensions, KeyPackage, Lifetime, MlsGroup, PURE_PLAINTEXT_WIRE_FORMAT_POLICY,
+    Extensions, ExternalSender, GroupContext, KeyPackage, Lifetime, MlsGroup,
+    PURE_PLAINTEXT_WIRE_FORMAT_POLICY, ProposalType, RequiredCapabilitiesExtension,
     UnknownExtension,
 };
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::OpenMlsRustCrypto;
 use openmls_traits::OpenMlsProvider;
 use openmls_traits::types::SignatureScheme;
-use protocol::codec::Opaque;
+use protocol::codec::{Opaque, encode};
 use protocol::contact::QualifiedTicket;
+use protocol::crypto::delivery_credential::DeliveryCredential;
 use protocol::crypto::identity::{IDENTITY_BYTES, SEALED_IDENTITY_EXTENSION, WrappedLinkKey};
 use protocol::crypto::label;
 use protocol::crypto::sealed::{OVERHEAD_BYTES, SymmetricKey};
 use protocol::crypto::signature::PrivateKey;
 use protocol::delivery::{
-    AddedMember, CommitGroup, CreateGroup, RequestGroupId, SealedIdentityKey, SendMessage,
-    WelcomeForAdded,
+    AddedMember, CommitGroup, CreateGroup, RequestGroupId, RequestGroupIdReply, SealedIdentityKey,
+    SendMessage, WelcomeForAdded,
 };
-use protocol::id::{Domain, Epoch, GroupId, LeafIndex};
+use protocol::group_policy::{GROUP_POLICY_EXTENSION, GroupKind, GroupPolicy};
+use protocol::id::{Domain, Epoch, GroupId, LeafIndex, Pseudonym};
 use tls_codec::Serialize;
 
 use crate::connection::{Connection, Failure};
 use crate::person::Person;
 
-const CIPHERSUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
+pub(crate) const CIPHERSUITE: Ciphersuite =
+    Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
 /// Members added by one commit: it must fit a frame with its Welcome.
 const ADDS: usize = 250;
 
@@ -44,14 +48,15 @@ impl std::fmt::Debug for Group {
     }
 }
 
-struct Leaf {
+pub(crate) struct Leaf {
+    pseudonym: Pseudonym,
     key: PrivateKey,
-    signer: SignatureKeyPair,
-    credential: CredentialWithKey,
+    pub(crate) signer: SignatureKeyPair,
+    pub(crate) credential: CredentialWithKey,
 }
 
 impl Leaf {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let seed: [u8; 32] = rand::random();
         let key = PrivateKey::from_seed(&seed);
         let public = key.public_key().0.to_vec();
@@ -63,6 +68,7 @@ impl Leaf {
             signature_key: public.into(),
         };
         Self {
+            pseudonym: Pseudonym(pseudonym),
             key,
             signer,
             credential,
@@ -70,27 +76,51 @@ impl Leaf {
     }
 }
 
-fn capabilities() -> Capabilities {
-    let extension = ExtensionType::Unknown(SEALED_IDENTITY_EXTENSION);
+/// What every leaf supports, and every group requires.
+const EXTENSIONS: [ExtensionType; 2] = [
+    ExtensionType::Unknown(SEALED_IDENTITY_EXTENSION),
+    ExtensionType::Unknown(GROUP_POLICY_EXTENSION),
+];
+
+pub(crate) fn capabilities() -> Capabilities {
+    let extensions = [EXTENSIONS.as_slice(), &[ExtensionType::LastResort]].concat();
     Capabilities::builder()
         .ciphersuites(vec![CIPHERSUITE])
-        .extensions(vec![extension])
+        .extensions(extensions)
+        .proposals(vec![ProposalType::SelfRemove])
         .build()
 }
 
+/// Of a group with one admin.
+fn context(
+    delivery: &DeliveryCredential,
+    admin: Pseudonym,
+) -> Result<Extensions<GroupContext>, Failure> {
+    let key = delivery.tbs.public_key.0.as_slice().into();
+    let sender = ExternalSender::new(key, BasicCredential::new(encode(delivery)).into());
+    let policy = encode(&GroupPolicy::new(GroupKind::Group, [admin]));
+    let required =
+        RequiredCapabilitiesExtension::new(&EXTENSIONS, &[ProposalType::SelfRemove], &[]);
+    Ok(Extensions::from_vec(vec![
+        Extension::RequiredCapabilities(required),
+        Extension::ExternalSenders(vec![sender]),
+        Extension::Unknown(GROUP_POLICY_EXTENSION, UnknownExtension(policy)),
+    ])?)
+}
+
 /// Random bytes of an identity's length: no server can tell the difference.
-fn identity() -> Extension {
+pub(crate) fn identity() -> Extension {
     let sealed: Vec<u8> = (0..IDENTITY_BYTES + OVERHEAD_BYTES)
         .map(|_| rand::random())
         .collect();
     let encoded = Opaque::<{ IDENTITY_BYTES + OVERHEAD_BYTES }>::new(sealed).unwrap_or_default();
     Extension::Unknown(
         SEALED_IDENTITY_EXTENSION,
-        UnknownExtension(protocol::codec::encode(&encoded)),
+        UnknownExtension(encode(&encoded)),
     )
 }
 
-fn link_key() -> WrappedLinkKey {
+pub(crate) fn link_key() -> WrappedLinkKey {
     WrappedLinkKey(std::array::from_fn(|_| rand::random()))
 }
 
@@ -108,7 +138,10 @@ impl Group {
         owner: &Person,
         others: &[Person],
     ) -> Result<Self, Failure> {
-        let id = connection.request(&RequestGroupId {}).await?.group;
+        let RequestGroupIdReply {
+            group: id,
+            delivery,
+        } = connection.request(&RequestGroupId {}).await?;
         let provider = OpenMlsRustCrypto::default();
         let leaf = Leaf::new();
         let mls = MlsGroup::builder()
@@ -117,6 +150,7 @@ impl Group {
             .with_wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
             .with_capabilities(capabilities())
             .with_leaf_node_extensions(Extensions::single(identity())?)?
+            .with_group_context_extensions(context(&delivery, leaf.pseudonym)?)
             .build(&provider, &leaf.signer, leaf.credential)?;
         let mut group = Self {
             provider,

@@ -1,23 +1,87 @@
 //! People with the SDK: what the end-to-end tests speak of.
 
+use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::connection::Failure;
 use crate::process::Server;
-use hearth_sdk::{GroupId, Hearth, Home, MessageEntry, MessageState, RegisterOptions, Trust};
+use hearth_sdk::{
+    Event, EventStream, GroupId, Hearth, Home, MessageEntry, MessageState, RegisterOptions, Trust,
+};
 
 /// Messages of one page of a history.
 const PAGE: usize = 500;
 /// How often the queue is read before something counts as lost. Each time is a round trip.
 const SYNCS_MAX: usize = 200;
+/// How long an event may take: longer than any pause that a client makes by itself.
+const EVENT_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Somebody who watches what happens to a person.
+#[derive(Debug)]
+pub struct Witness {
+    events: EventStream,
+}
+
+impl Witness {
+    /// From the first event on that nobody has seen.
+    #[must_use]
+    pub fn of(person: &Hearth) -> Self {
+        Self {
+            events: person.events(),
+        }
+    }
+
+    /// Wait for an event; those before it are passed over. Gives it.
+    ///
+    /// # Errors
+    /// It does not come, or what the SDK answers; what came instead is in the message.
+    pub async fn sees(&mut self, is_meant: impl Fn(&Event) -> bool) -> Result<Event, Failure> {
+        let mut passed = Vec::new();
+        let wanted = async {
+            while let Some(event) = self.events.next().await? {
+                if is_meant(&event.event) {
+                    return Ok(event.event);
+                }
+                passed.push(serde_json::to_string(&event.event)?);
+            }
+            Err("the client was closed".into())
+        };
+        match tokio::time::timeout(EVENT_PATIENCE, wanted).await {
+            Ok(seen) => seen,
+            Err(_) => Err(format!("the event did not come, but {passed:#?}").into()),
+        }
+    }
+}
+
+/// Copy the home of somebody whose client is closed.
+///
+/// # Errors
+/// The file system's fault.
+pub fn copy_home(homes: &Path, from: &str, to: &str) -> Result<(), Failure> {
+    fs::create_dir_all(homes.join(to))?;
+    for entry in fs::read_dir(homes.join(from))? {
+        let entry = entry?;
+        fs::copy(entry.path(), homes.join(to).join(entry.file_name()))?;
+    }
+    Ok(())
+}
 
 /// Sign up at the server, with the home in `homes`/`name`, and claim `name`.
 ///
 /// # Errors
 /// What the SDK answers.
 pub async fn register(server: &Server, homes: &Path, name: &str) -> Result<Hearth, Failure> {
+    register_at(server.address().port(), homes, name).await
+}
+
+/// The same at any server of `localhost`.
+///
+/// # Errors
+/// What the SDK answers.
+pub async fn register_at(port: u16, homes: &Path, name: &str) -> Result<Hearth, Failure> {
     let options = RegisterOptions {
-        server: format!("localhost:{}", server.address().port()).parse()?,
+        server: format!("localhost:{port}").parse()?,
         display_name: name.to_owned(),
         trust: Trust::Usual,
     };

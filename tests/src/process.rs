@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -55,6 +55,20 @@ impl Server {
     /// # Errors
     /// The program is not there, or does not start; its log is in the message.
     pub fn start(program: &Path, scratch: &Path) -> Result<Self, Failure> {
+        Self::start_with(program, scratch, |directory, address| {
+            configuration::write(program, directory, address)
+        })
+    }
+
+    /// The same with a configuration of the caller's: it is told the directory and the address.
+    ///
+    /// # Errors
+    /// The program is not there, or does not start; its log is in the message.
+    pub fn start_with(
+        program: &Path,
+        scratch: &Path,
+        configure: impl FnOnce(&Path, SocketAddr) -> Result<(), Failure>,
+    ) -> Result<Self, Failure> {
         if !program.exists() {
             return Err(format!(
                 "{} is not there: build it with `cargo build --release -p node`",
@@ -68,7 +82,7 @@ impl Server {
             .local_addr()?
             .port();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        configuration::write(program, directory.path(), address)?;
+        configure(directory.path(), address)?;
         let child = spawn(program, directory.path())?;
         Ok(Self {
             program: program.to_owned(),
@@ -101,6 +115,15 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where clients with such an address find it, if it listens on IPv6 as well.
+    #[must_use]
+    pub fn address_for(&self, client: IpAddr) -> SocketAddr {
+        match client {
+            IpAddr::V4(_) => self.address,
+            IpAddr::V6(_) => (Ipv6Addr::LOCALHOST, self.address.port()).into(),
+        }
     }
 
     /// What it serves.

@@ -267,6 +267,7 @@ async fn outsiders_learn_nothing_about_a_group_and_change_nothing() -> Result<()
             group,
             epoch: Epoch(1),
             state_key: SymmetricKey([1; 32]),
+            from: 0,
         };
         assert_eq!(
             refused(&connection, &framed(&encode_request(&fetch))).await?,

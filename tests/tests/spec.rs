@@ -11,6 +11,7 @@ use protocol::codec::{decode_exact, encode};
 use protocol::crypto::identity::SEALED_IDENTITY_EXTENSION;
 use protocol::crypto::label;
 use protocol::error::{ErrorCode, Rule};
+use protocol::group_policy::GROUP_POLICY_EXTENSION;
 use protocol::request::REGISTRY;
 
 use crate::source::{assert_none, files, rust_files, table_rows, text};
@@ -18,7 +19,7 @@ use crate::source::{assert_none, files, rust_files, table_rows, text};
 #[path = "workspace/source.rs"]
 mod source;
 
-const RULES: [Rule; 10] = [
+const RULES: [Rule; 15] = [
     Rule::Credential,
     Rule::ConnectionPackage,
     Rule::KeyPackage,
@@ -29,6 +30,11 @@ const RULES: [Rule; 10] = [
     Rule::Members,
     Rule::Policy,
     Rule::GroupSize,
+    Rule::PendingProposals,
+    Rule::Role,
+    Rule::ExternalCommit,
+    Rule::Recipient,
+    Rule::Complaint,
 ];
 
 #[test]
@@ -119,6 +125,11 @@ fn name(rule: Rule) -> &'static str {
         Rule::Members => "Members",
         Rule::Policy => "Policy",
         Rule::GroupSize => "GroupSize",
+        Rule::PendingProposals => "PendingProposals",
+        Rule::Role => "Role",
+        Rule::ExternalCommit => "ExternalCommit",
+        Rule::Recipient => "Recipient",
+        Rule::Complaint => "Complaint",
     }
 }
 
@@ -159,6 +170,16 @@ fn the_extension_of_sealed_identities_is_registered() {
     let registered = rows
         .iter()
         .any(|row| row.starts_with(&[number.clone(), "sealed_identity".to_owned()]));
+    assert!(registered, "{number} is not in {rows:?}");
+}
+
+#[test]
+fn the_extension_of_group_policies_is_registered() {
+    let rows = table_rows(&text("spec/registry.md"), "## MLS extensions");
+    let number = format!("0x{GROUP_POLICY_EXTENSION:04X}");
+    let registered = rows
+        .iter()
+        .any(|row| row.starts_with(&[number.clone(), "group_policy".to_owned()]));
     assert!(registered, "{number} is not in {rows:?}");
 }
 

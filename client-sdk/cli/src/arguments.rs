@@ -61,12 +61,18 @@ pub(crate) enum Command {
     /// Make and change groups
     #[command(subcommand)]
     Group(Group),
+    /// What servers were caught at, to show others
+    #[command(subcommand)]
+    Evidence(Evidence),
     /// Send a message; without a text, every line of the standard input is one
     Send {
         /// The group's name
         group: String,
         /// The message
         text: Option<String>,
+        /// To this member alone
+        #[arg(long, value_name = "MEMBER")]
+        to: Option<String>,
     },
     /// Print what has happened since the last time
     Receive(Receive),
@@ -144,6 +150,11 @@ pub(crate) enum Group {
         /// Its name
         name: String,
     },
+    /// Open a group for a contact and you alone; it is called after the contact
+    Open {
+        /// With whom
+        contact: String,
+    },
     /// List your groups
     List,
     /// List who is in a group
@@ -167,6 +178,37 @@ pub(crate) enum Group {
         #[arg(required = true, value_name = "MEMBER")]
         members: Vec<String>,
     },
+    /// Make members admins, who invite, remove, change roles and delete
+    Promote {
+        /// The group's name
+        group: String,
+        /// Who
+        #[arg(required = true, value_name = "MEMBER")]
+        members: Vec<String>,
+    },
+    /// Make admins members like others; yourself, too (`me`), while another admin stays
+    Demote {
+        /// The group's name
+        group: String,
+        /// Who
+        #[arg(required = true, value_name = "MEMBER")]
+        members: Vec<String>,
+    },
+    /// Ask to leave: whoever changes the group next lets you go
+    Leave {
+        /// The group's name
+        group: String,
+    },
+    /// End a group for everybody
+    Delete {
+        /// The group's name
+        group: String,
+    },
+    /// Give a group another way into your queue; nobody notices
+    Ticket {
+        /// The group's name
+        group: String,
+    },
     /// Renew your keys, and with them the group's
     Update {
         /// The group's name
@@ -178,6 +220,22 @@ pub(crate) enum Group {
         group: String,
         /// The other name
         name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Evidence {
+    /// List all of it
+    List,
+    /// Print one piece, for others to check
+    Show {
+        /// Its number
+        number: i64,
+    },
+    /// Check what somebody else was shown
+    Check {
+        /// A file with what `show` printed
+        file: PathBuf,
     },
 }
 
@@ -220,11 +278,16 @@ mod tests {
             "hearth --home a connections accept --all",
             "hearth --home a group create walk",
             "hearth --home a group invite walk birch@localhost",
+            "hearth --home a group open birch@localhost",
             "hearth --home a send walk hello",
             "hearth --home a send walk",
             "hearth --home b receive",
             "hearth --home b receive --follow",
             "hearth --home b chat walk",
+            "hearth --home a send walk --to birch@localhost hello",
+            "hearth --home a group promote walk birch@localhost",
+            "hearth --home b group leave walk",
+            "hearth --home a group delete walk",
         ] {
             assert!(parse(line).is_ok(), "{line}");
         }

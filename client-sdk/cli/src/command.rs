@@ -2,6 +2,7 @@
 
 mod account;
 mod contact;
+mod evidence;
 mod group;
 mod talk;
 
@@ -45,7 +46,8 @@ async fn dispatch(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Connections { action } => contact::connections(session, action).await,
         Command::Contacts => contact::list(session).await,
         Command::Group(action) => group::run(session, action).await,
-        Command::Send { group, text } => talk::send(session, &group, text).await,
+        Command::Evidence(action) => evidence::run(session, action).await,
+        Command::Send { group, text, to } => talk::send(session, &group, text, to).await,
         Command::Receive(options) => talk::receive(session, &options).await,
         Command::Chat { group } => talk::chat(session, &group).await,
         Command::History { group, limit } => talk::history(session, &group, limit).await,

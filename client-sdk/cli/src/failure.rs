@@ -60,6 +60,11 @@ impl Failure {
             (_, "already_registered") => "choose another --home for another account",
             (_, "in_use") => "is a `hearth chat` or `hearth receive --follow` running with it?",
             (_, "wrong_key") => "check --passphrase-file and HEARTH_PASSPHRASE",
+            (_, "not_admin") => "`hearth group members GROUP` shows who is admin",
+            (_, "last_admin") => {
+                "`hearth group promote GROUP MEMBER` makes somebody else admin first"
+            }
+            (_, "leaving") => "it is under way; `hearth receive` says when you are out",
             (_, "unreachable") => "check that the server runs, then `hearth receive` goes on",
             (_, "certificate_changed") => "if you set the server up anew, register a new --home",
             _ => return None,

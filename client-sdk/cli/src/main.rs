@@ -4,6 +4,7 @@ mod arguments;
 mod command;
 mod failure;
 mod output;
+mod trouble;
 
 use std::io;
 use std::process::ExitCode;

@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::trouble::describe as describe_trouble;
 
 /// Whom the output is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,21 +149,76 @@ pub(crate) fn describe(event: &Event) -> String {
             name(sender),
             body.replace('\n', "\n    ")
         ),
-        Event::MembersChanged {
-            by, added, removed, ..
-        } => {
-            let came = (!added.is_empty()).then(|| format!("brought {} in", names(added)));
-            let went = (!removed.is_empty()).then(|| format!("removed {}", names(removed)));
-            let changes: Vec<_> = came.into_iter().chain(went).collect();
-            format!("* {} {}", name(by), changes.join(" and "))
+        Event::MembersChanged { .. } | Event::RolesChanged { .. } => describe_change(event),
+        Event::LeaveProposed { by, .. } => format!("* {} wants to leave", name(by)),
+        Event::RemovalProposed { member, .. } => {
+            format!(
+                "* the server proposes to remove {}, who was away too long",
+                name(member)
+            )
+        }
+        Event::DirectReceived {
+            group_name,
+            sender,
+            body,
+            ..
+        } => format!(
+            "[{group_name}] {} to you alone: {}",
+            name(sender),
+            indented(body)
+        ),
+        Event::LeftGroup { group_name, .. } => format!("* you have left {group_name}"),
+        Event::GroupDeleted { group_name, by, .. } => {
+            format!("* {} deleted {group_name}", name(by))
         }
         Event::KeysUpdated { by, .. } => format!("* {} renewed the keys", name(by)),
         Event::RemovedFromGroup { group_name, by, .. } => {
             format!("* {} removed you from {group_name}", name(by))
         }
         Event::Problem { problem, .. } => format!("* problem: {}", explain(*problem)),
+        Event::OrderBroken { .. }
+        | Event::GroupDamaged { .. }
+        | Event::CommitDisputed { .. }
+        | Event::GroupReverted { .. }
+        | Event::GroupHealed { .. }
+        | Event::HelpNeeded { .. } => describe_trouble(event),
         _ => "* something happened that this version does not know".to_owned(),
     }
+}
+
+/// What a member did to the group, in a sentence.
+fn describe_change(event: &Event) -> String {
+    let names = |people: &[Person]| people.iter().map(name).collect::<Vec<_>>().join(", ");
+    let part = |people: &[Person], before: &str, after: &str| {
+        (!people.is_empty()).then(|| format!("{before}{}{after}", names(people)))
+    };
+    let (by, parts) = if let Event::MembersChanged {
+        by,
+        added,
+        removed,
+        left,
+        ..
+    } = event
+    {
+        let put_out = removed.iter().filter(|person| !left.contains(person));
+        let put_out: Vec<_> = put_out.cloned().collect();
+        let came = part(added, "brought ", " in");
+        let went = part(&put_out, "removed ", "");
+        (by, vec![came, went, part(left, "let ", " go")])
+    } else if let Event::RolesChanged {
+        by,
+        promoted,
+        demoted,
+        ..
+    } = event
+    {
+        let up = part(promoted, "made ", " admin");
+        (by, vec![up, part(demoted, "took ", " from the admins")])
+    } else {
+        return String::new();
+    };
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    format!("* {} {}", name(by), parts.join(" and "))
 }
 
 fn explain(problem: Problem) -> &'static str {
@@ -171,14 +227,21 @@ fn explain(problem: Problem) -> &'static str {
         Problem::EntryUnreadable => "an entry of the queue cannot be read",
         Problem::TicketUnknown => "something came by a way that was never given out",
         Problem::PayloadMalformed => "something came that is no message",
-        Problem::EventGap => "the server withheld something of a group",
+        Problem::ReceiptRefused => "the server does not stand by what it says of a group",
+        Problem::RevertRefused => "the server undid a change without enough members asking for it",
+        Problem::ResyncRefused => "the server's state of a group makes no sense",
+        Problem::ProofRefused => "the server does not see that a change locked this client out",
+        Problem::ComplaintRefused => "a complaint is not by the member that it names",
         Problem::EventRepeated => "something of a group came twice",
         Problem::EventUnreadable => "something of a group cannot be read",
         Problem::MessageRefused => "a message does not verify",
-        Problem::CommitRefused => "a change of a group does not verify: the group is lost to us",
+        Problem::ProposalRefused => "a proposal does not verify",
+        Problem::CommitRefused => "a change of a group cannot be followed",
         Problem::MemberUnverified => "the identity of a member does not verify",
         Problem::IdentityChanged => "a member's identity changed: it is unverified now",
         Problem::WelcomeRefused => "an invitation does not verify",
+        Problem::WelcomeLate => "an invitation came too late: the group is gone or has moved on",
+        Problem::InvitationRefused => "an invitation to a group of two leads nowhere",
         Problem::ConnectionRefused => "a connection request does not verify",
         Problem::ServerRewound => "the server lost data that this client has seen",
         _ => "unknown to this version",

@@ -13,7 +13,7 @@ use crate::tx::Tx;
 /// Upkeep that was refused for good is tried again after this many seconds.
 const REST_SECONDS: u64 = 60;
 /// Whoever waits for resting upkeep looks again after this time.
-const REST_PAUSE: Duration = Duration::from_secs(5);
+pub(crate) const REST_PAUSE: Duration = Duration::from_secs(5);
 /// Jobs in one answer.
 const JOBS_MAX: usize = 10_000;
 
@@ -37,7 +37,22 @@ impl Tx<'_> {
                 kind_number(state.kind()),
                 state.subject(),
                 group.map(|group| group.0),
-                &*pack(state)?,
+                &*state.pack()?,
+            ),
+        )?;
+        Ok(JobId(id))
+    }
+
+    /// Store a job that a group's other jobs wait for: numbers count down from zero.
+    pub(crate) fn add_job_before(&self, state: &JobState, group: &GroupId) -> Result<JobId, Error> {
+        let id = self.insert(
+            "INSERT INTO jobs (id, kind, subject, grp, state)
+             VALUES ((SELECT min(0, coalesce(min(id), 0)) - 1 FROM jobs), ?1, ?2, ?3, ?4)",
+            (
+                kind_number(state.kind()),
+                state.subject(),
+                group.0,
+                &*state.pack()?,
             ),
         )?;
         Ok(JobId(id))
@@ -81,6 +96,17 @@ impl Tx<'_> {
         )
     }
 
+    /// Whether a group has a job of one of these kinds.
+    pub(crate) fn has_job(&self, group: &GroupId, kinds: &[JobKind]) -> Result<bool, Error> {
+        let sql = "SELECT count(*) FROM jobs WHERE grp = ?1 AND kind = ?2";
+        for kind in kinds {
+            if self.count(sql, (group.0, kind_number(*kind)))? > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The oldest job of a group: the only one that may have a request under way. [SDK-ORDER-1]
     pub(crate) fn first_job(&self, group: &GroupId) -> Result<Option<StoredJob>, Error> {
         let id = self.row(
@@ -89,6 +115,16 @@ impl Tx<'_> {
             |row| Ok(JobId(row.get(0)?)),
         )?;
         id.map(|id| self.load_job(id)).transpose()
+    }
+
+    /// All jobs that keep a group's order, oldest first.
+    pub(crate) fn jobs_of(&self, group: &GroupId) -> Result<Vec<StoredJob>, Error> {
+        let ids = self.rows(
+            "SELECT id FROM jobs WHERE grp = ?1 ORDER BY id",
+            [group.0],
+            |row| Ok(JobId(row.get(0)?)),
+        )?;
+        ids.into_iter().map(|id| self.load_job(id)).collect()
     }
 
     /// The job of the same group that must be done first. [SDK-ORDER-1]
@@ -111,7 +147,7 @@ impl Tx<'_> {
             ))
         })?;
         let (group, state) = found.ok_or(Error::Unknown("job"))?;
-        let state = postcard::from_bytes(&state).map_err(|_| Error::Corrupt("job"))?;
+        let state = JobState::unpack(&state)?;
         Ok(StoredJob {
             id,
             group: group.map(GroupId),
@@ -122,7 +158,7 @@ impl Tx<'_> {
     pub(crate) fn save_job(&self, id: JobId, state: &JobState) -> Result<(), Error> {
         self.execute(
             "UPDATE jobs SET state = ?2 WHERE id = ?1",
-            (id.0, &*pack(state)?),
+            (id.0, &*state.pack()?),
         )?;
         Ok(())
     }
@@ -166,14 +202,8 @@ impl Tx<'_> {
     }
 }
 
-fn pack(state: &JobState) -> Result<Zeroizing<Vec<u8>>, Error> {
-    postcard::to_stdvec(state)
-        .map(Zeroizing::new)
-        .map_err(|_| Error::Corrupt("job"))
-}
-
 /// Kinds by their numbers in the database, which are never reused.
-const KINDS: [(u8, JobKind); 15] = [
+const KINDS: [(u8, JobKind); 24] = [
     (1, JobKind::Register),
     (2, JobKind::FetchServerKeys),
     (3, JobKind::CreateQueue),
@@ -189,6 +219,15 @@ const KINDS: [(u8, JobKind); 15] = [
     (13, JobKind::CommitGroup),
     (14, JobKind::SendMessage),
     (15, JobKind::JoinGroup),
+    (16, JobKind::CommitProposals),
+    (17, JobKind::SendToMember),
+    (18, JobKind::LeaveGroup),
+    (19, JobKind::DeleteGroup),
+    (20, JobKind::UpdateTicket),
+    (21, JobKind::Complain),
+    (22, JobKind::Resync),
+    (23, JobKind::OpenConnectionGroup),
+    (24, JobKind::EnterConnectionGroup),
 ];
 
 fn kind_number(kind: JobKind) -> u8 {

@@ -1,7 +1,9 @@
 //! Contacts: who they are, how to reach them, and how they came to be.
 
 use protocol::codec::{decode_exact, encode};
-use protocol::contact::{ConnectionAcceptance, Contact, FriendshipToken, QualifiedTicket};
+use protocol::contact::{
+    ConnectionAcceptance, Contact, FriendshipToken, QualifiedTicket, invitation_key,
+};
 use protocol::crypto::sealed::SymmetricKey;
 use protocol::crypto::signature::PublicKey;
 use protocol::entry::SealedAcceptance;
@@ -14,6 +16,9 @@ use crate::group::event::Reject;
 use crate::hex;
 use crate::state::JobState;
 use crate::tx::{Tx, stored};
+
+/// Secrets kept of each contact.
+const PAIRS_MAX: u64 = 2;
 
 /// A contact as stored, verified when it became one.
 pub(crate) struct StoredContact {
@@ -92,6 +97,26 @@ impl Tx<'_> {
         id.ok_or(Error::Corrupt("contact"))
     }
 
+    /// Keep what only a contact and we know, for invitations: the newest is what we seal ours under.
+    /// Of two requests that crossed the contact may have seen the other one last. [SDK-CONNECT-3]
+    pub(crate) fn save_pair(
+        &self,
+        contact: i64,
+        reply_id: ReplyId,
+        reply_key: &SymmetricKey,
+    ) -> Result<(), Error> {
+        self.execute(
+            "INSERT OR IGNORE INTO pairs (reply_id, contact, key) VALUES (?1, ?2, ?3)",
+            (reply_id.0, contact, invitation_key(reply_key).0),
+        )?;
+        self.execute(
+            "DELETE FROM pairs WHERE contact = ?1 AND id NOT IN
+                 (SELECT id FROM pairs WHERE contact = ?1 ORDER BY id DESC LIMIT ?2)",
+            (contact, PAIRS_MAX),
+        )?;
+        Ok(())
+    }
+
     /// Who sent a request, as their verified credential says.
     pub(crate) fn requester(&self, contact: &Contact) -> Result<Person, Error> {
         let tbs = &contact.credential.request.tbs;
@@ -154,12 +179,15 @@ impl Tx<'_> {
     /// Verify a stored acceptance; or wait until its domain's keys are there.
     pub(crate) fn verify_acceptance(&self, reply_id: ReplyId) -> Result<(), Error> {
         let row = self.row(
-            "SELECT username, acceptance FROM outgoing_requests
+            "SELECT username, acceptance, reply_key FROM outgoing_requests
              WHERE reply_id = ?1 AND acceptance IS NOT NULL",
             [reply_id.0],
-            |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?)),
+            |row| {
+                let key = SymmetricKey(row.get(2)?);
+                Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?, key))
+            },
         )?;
-        let Some((username, acceptance)) = row else {
+        let Some((username, acceptance, reply_key)) = row else {
             return Ok(());
         };
         let acceptance: ConnectionAcceptance = stored(&acceptance, "acceptance")?;
@@ -184,6 +212,7 @@ impl Tx<'_> {
             [reply_id.0],
         )?;
         let contact = self.save_contact(&acceptance.contact, Some(&username))?;
+        self.save_pair(contact, reply_id, &reply_key)?;
         let from = self.requester(&acceptance.contact)?;
         self.tell(&Event::ConnectionAccepted { contact, from })
     }

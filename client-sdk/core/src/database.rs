@@ -12,7 +12,15 @@ use crate::codec::MlsCodec;
 use crate::error::Error;
 
 /// Numbered from 1; `PRAGMA user_version` says how many have run.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_operations.sql"),
+    include_str!("migrations/0003_healing.sql"),
+    include_str!("migrations/0004_proofs.sql"),
+    include_str!("migrations/0005_overtaken.sql"),
+    include_str!("migrations/0006_done.sql"),
+    include_str!("migrations/0007_connection_groups.sql"),
+];
 const FILE: &str = "state.db";
 
 /// What opens a home.

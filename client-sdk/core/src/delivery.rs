@@ -1,41 +1,99 @@
 //! The client's side of the delivery service's operations.
 
 mod commit_group;
+mod complain;
 mod create_group;
-pub(crate) use create_group::check_name;
+mod delete_group;
+mod enter_connection_group;
+mod fetch_external_state;
 mod fetch_welcome_state;
+mod join_group;
+mod open_connection_group;
+mod propose;
 mod request_group_id;
 mod send_message;
+mod send_to_member;
+mod update_ticket;
+
+pub(crate) use commit_group::committed;
+pub(crate) use create_group::check_name;
+
+use std::time::Duration;
 
 use openmls::prelude::OpenMlsProvider;
 use protocol::crypto::label;
 use protocol::crypto::sealed::SymmetricKey;
+use protocol::crypto::signature::PrivateKey;
 use protocol::delivery::SealedIdentityKey;
-use protocol::error::{ErrorCode, ErrorReply};
+use protocol::error::{ErrorCode, ErrorReply, Rule};
 use protocol::id::{Epoch, GroupId};
+use protocol::request::Operation;
+use tls_codec::Serialize;
 
 use crate::drive::Next;
 use crate::error::Error;
+use crate::group::StoredGroup;
 use crate::job::Step;
+use crate::outgoing::Outgoing;
 use crate::state::Behind;
 use crate::tx::{Tx, storable};
 
+/// How long the queue is read for what the server has before it is taken for lost.
+const WITHHELD_SECONDS: u64 = 60;
 /// How long the queue is read before a server's denial is believed.
 const DENIAL_SECONDS: u64 = 20;
 
 impl Tx<'_> {
-    /// A step that waits until the queue has brought us to an epoch, unless it has.
-    fn catch_up(&self, group: &GroupId, epoch: u64, behind: Option<Behind>) -> Option<Next> {
-        let behind = behind.filter(|behind| epoch < behind.epoch)?;
-        let is_believed = |denied: u64| self.now.0 > denied.saturating_add(DENIAL_SECONDS);
-        if behind.denied.is_some_and(is_believed) {
-            return Some(Next::Over(Error::Refused(ErrorCode::Denied.into())));
+    /// A step that waits until the queue has brought us where the server is, unless it has.
+    fn catch_up(
+        &self,
+        group: &GroupId,
+        epoch: u64,
+        behind: Option<Behind>,
+    ) -> Result<Option<Next>, Error> {
+        let Some(behind) = behind else {
+            return Ok(None);
+        };
+        let last = self.last_number(group)?.unwrap_or(0);
+        if epoch > behind.epoch || (epoch == behind.epoch && last >= behind.number) {
+            return Ok(None);
         }
-        let epoch = Epoch(behind.epoch);
-        Some(Next::Step(Step::CatchUp {
+        let heard = self.count("SELECT heard FROM queue", [])?;
+        if self.now.0 > behind.since.max(heard).saturating_add(WITHHELD_SECONDS) {
+            // The queue is silent and has not brought what the server has. [SDK-HEAL-1]
+            self.lost_track(group)?;
+        }
+        if self.believes_denial(behind) {
+            return Ok(Some(Next::Over(Error::Refused(ErrorCode::Denied.into()))));
+        }
+        let wait = |denied: u64| denied.saturating_add(DENIAL_SECONDS + 1) - self.now.0;
+        Ok(Some(Next::Step(Step::CatchUp {
             group: *group,
-            epoch,
-        }))
+            epoch: Epoch(behind.epoch),
+            number: behind.number,
+            patience: behind.denied.map(wait).map(Duration::from_secs),
+        })))
+    }
+
+    /// Whether the queue has been read for long enough to believe that the server does not know us.
+    fn believes_denial(&self, behind: Behind) -> bool {
+        let is_over = |denied: u64| self.now.0 > denied.saturating_add(DENIAL_SECONDS);
+        behind.denied.is_some_and(is_over)
+    }
+
+    /// A request of our leaf, for the connection that only this group uses.
+    fn send_as_leaf<T>(group: StoredGroup, body: T) -> Next
+    where
+        T: Operation + Serialize + Clone + Send + Sync + 'static,
+    {
+        let key = PrivateKey::from_seed(&group.leaf_seed);
+        let isolation = group.isolation();
+        Next::Step(Step::Send(Outgoing::signed(
+            body,
+            key,
+            group.domain,
+            isolation,
+        )))
     }
 
     /// What a refusal of a request of epoch `ours` says about the group's epoch, or why the job is
@@ -45,6 +103,8 @@ impl Tx<'_> {
             return Ok(Behind {
                 epoch: storable(ours.saturating_add(1)),
                 denied: Some(self.now.0),
+                number: 0,
+                since: self.now.0,
             });
         }
         if reply.code != ErrorCode::WrongEpoch {
@@ -57,6 +117,8 @@ impl Tx<'_> {
         Ok(Behind {
             epoch,
             denied: None,
+            number: 0,
+            since: self.now.0,
         })
     }
 
@@ -85,4 +147,9 @@ impl Tx<'_> {
             crate::group::exported(secret(label::IDENTITY_KEY_WRAP)?)?,
         ))
     }
+}
+
+/// Whether the server says that this rule is broken.
+fn breaks(reply: ErrorReply, rule: Rule) -> bool {
+    reply == ErrorReply::invalid(rule)
 }

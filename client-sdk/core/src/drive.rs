@@ -5,6 +5,7 @@ use std::time::Duration;
 use protocol::codec::decode_exact;
 use protocol::crypto::work::Work;
 use protocol::error::{ErrorCode, ErrorReply};
+use protocol::id::GroupId;
 use protocol::request::decode_reply;
 use protocol::time::Timestamp;
 use tls_codec::DeserializeBytes;
@@ -13,13 +14,16 @@ use crate::agenda::StoredJob;
 use crate::error::Error;
 use crate::home::Core;
 use crate::job::{Job, JobId, JobKind, Outcome, Step};
-use crate::state::JobState;
+use crate::state::{JobState, OpeningState};
 use crate::tx::Tx;
 
 /// More transitions without a request between them than any job has.
 const TRANSITIONS_MAX: usize = 8;
 /// The shortest and the longest pause that a busy server may ask for.
 const PAUSE_MILLISECONDS: (u64, u64) = (100, 60_000);
+
+/// How long the queue has to tell of a revert before a request is repeated.
+const REVERT_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a job decides.
 pub(crate) enum Next {
@@ -49,6 +53,19 @@ impl Core {
         })
     }
 
+    /// How long until [`Core::jobs`] has more to give by itself; none: nothing is planned, and once a
+    /// minute is enough.
+    ///
+    /// # Errors
+    /// The home's fault.
+    pub fn next_due(&self, now: Timestamp) -> Result<Option<Duration>, Error> {
+        self.view(|tx| {
+            let tx = Tx { now, ..*tx };
+            let due = [tx.next_commit()?, tx.next_remedy()?];
+            Ok(due.into_iter().flatten().min())
+        })
+    }
+
     /// What the job needs next. Asking again changes nothing: before and after a restart the same
     /// request is given. [SDK-JOB-1]
     ///
@@ -67,7 +84,7 @@ impl Core {
         self.transact(now, |tx| {
             let job = tx.load_job(job)?;
             let next = match refusal(payload)? {
-                Some(refusal) => match pause(refusal) {
+                Some(refusal) => match pause(refusal).or(tx.pause_for_revert(&job, refusal)?) {
                     Some(pause) => return Ok(Ok(Step::Retry(pause))),
                     None => tx.decide(|| tx.refused(&job, refusal))?,
                 },
@@ -145,10 +162,20 @@ impl Tx<'_> {
         match &job.state {
             JobState::Connect { username, .. } => self.forget_connection_request(username),
             JobState::ClaimUsername { hash, .. } => self.forget_unclaimed(*hash),
+            JobState::EnterConnectionGroup { group, .. } => {
+                self.give_up_entrance(&GroupId(*group)).map(drop)
+            }
             JobState::CommitGroup(_) => self.drop_pending_commit(job.group.as_ref()),
-            JobState::SendMessage { message, .. } => self.fail_message(*message),
+            JobState::LeaveGroup { .. } => self.withdraw_leave(job.group.as_ref()),
+            JobState::SendMessage { message, .. } | JobState::SendToMember { message, .. } => {
+                self.fail_message(*message)
+            }
             JobState::CreateGroup {
                 body: Some(body), ..
+            }
+            | JobState::OpenConnectionGroup {
+                state: OpeningState::Create(body),
+                ..
             } => self.forget_created_group(body),
             JobState::Register { .. }
             | JobState::FetchServerKeys { .. }
@@ -160,8 +187,27 @@ impl Tx<'_> {
             | JobState::FetchConnectionRequests { .. }
             | JobState::AcceptConnection { .. }
             | JobState::CreateGroup { body: None, .. }
-            | JobState::JoinGroup { .. } => Ok(()),
+            | JobState::JoinGroup { .. }
+            | JobState::DeleteGroup { .. }
+            | JobState::UpdateTicket { .. }
+            | JobState::Complain { .. }
+            | JobState::Resync { .. }
+            | JobState::OpenConnectionGroup { .. } => Ok(()),
         }
+    }
+
+    /// A group in an epoch from before ours: perhaps commits were undone, and the queue has not
+    /// told yet. [SDK-REVERT-1]
+    fn pause_for_revert(
+        &self,
+        job: &StoredJob,
+        refusal: ErrorReply,
+    ) -> Result<Option<Duration>, Error> {
+        let Some(group) = job.group.filter(|_| refusal.code == ErrorCode::WrongEpoch) else {
+            return Ok(None);
+        };
+        let may_be = self.may_be_reverted(&group, refusal.detail)?;
+        Ok(may_be.then_some(REVERT_PAUSE))
     }
 
     fn next(&self, job: &StoredJob) -> Result<Next, Error> {
@@ -195,6 +241,28 @@ impl Tx<'_> {
                 behind,
             } => self.next_send_message(job, *message, sent.as_ref(), *behind),
             JobState::JoinGroup { join, body } => self.next_join_group(*join, body.as_ref()),
+            JobState::SendToMember {
+                message,
+                sent,
+                behind,
+            } => self.next_send_to_member(job, *message, sent.as_ref(), *behind),
+            JobState::LeaveGroup { sent, behind } => {
+                self.next_leave_group(job, sent.as_ref(), *behind)
+            }
+            JobState::DeleteGroup { sent, behind } => {
+                self.next_delete_group(job, sent.as_ref(), *behind)
+            }
+            JobState::UpdateTicket { body, behind } => {
+                self.next_update_ticket(job, body.as_ref(), *behind)
+            }
+            JobState::Complain { group, body } => self.next_complain(&GroupId(*group), body),
+            JobState::Resync { group, state } => self.next_resync(&GroupId(*group), state),
+            JobState::OpenConnectionGroup { contact, state } => {
+                self.next_open_connection_group(*contact, state)
+            }
+            JobState::EnterConnectionGroup { group, state } => {
+                self.next_enter_connection_group(&GroupId(*group), state)
+            }
         }
     }
 
@@ -239,6 +307,26 @@ impl Tx<'_> {
             JobState::JoinGroup { join, body } => {
                 self.answered_join_group(*join, body.as_ref(), payload)
             }
+            JobState::SendToMember { message, sent, .. } => {
+                self.answered_send_to_member(job, *message, sent.as_ref(), payload)
+            }
+            JobState::LeaveGroup { sent, .. } => {
+                self.answered_leave_group(job, sent.as_ref(), payload)
+            }
+            JobState::DeleteGroup { sent, .. } => {
+                self.answered_delete_group(job, sent.as_ref(), payload)
+            }
+            JobState::UpdateTicket { .. } => self.answered_update_ticket(job, payload),
+            JobState::Complain { group, .. } => self.answered_complain(&GroupId(*group), payload),
+            JobState::Resync { group, state } => {
+                self.answered_resync(&GroupId(*group), state, payload)
+            }
+            JobState::OpenConnectionGroup { contact, state } => {
+                self.answered_open_connection_group(job, *contact, state, payload)
+            }
+            JobState::EnterConnectionGroup { group, state } => {
+                self.answered_enter_connection_group(&GroupId(*group), state, payload)
+            }
         }
     }
 
@@ -253,8 +341,26 @@ impl Tx<'_> {
             JobState::SendMessage { message, sent, .. } => {
                 self.refused_send_message(*message, sent.as_ref(), reply)
             }
-            JobState::JoinGroup { join, .. } => self.refused_join_group(*join, reply),
+            JobState::JoinGroup { join, body } => {
+                self.refused_join_group(*join, body.as_ref(), reply)
+            }
             JobState::ReleaseUsername { hash } => self.refused_release_username(*hash, reply),
+            JobState::SendToMember { message, sent, .. } => {
+                self.refused_send_to_member(*message, sent.as_ref(), reply)
+            }
+            JobState::LeaveGroup { sent, .. } => self.refused_leave_group(sent.as_ref(), reply),
+            JobState::DeleteGroup { sent, .. } => self.refused_delete_group(sent.as_ref(), reply),
+            JobState::UpdateTicket { body, .. } => self.refused_update_ticket(body.as_ref(), reply),
+            JobState::Complain { group, .. } => self.refused_complain(&GroupId(*group)),
+            JobState::Resync { group, state } => {
+                self.refused_resync(&GroupId(*group), state, reply)
+            }
+            JobState::OpenConnectionGroup { contact, state } => {
+                self.refused_open_connection_group(*contact, state, reply)
+            }
+            JobState::EnterConnectionGroup { group, state } => {
+                self.refused_enter_connection_group(&GroupId(*group), state, reply)
+            }
             JobState::FetchServerKeys { .. }
             | JobState::CreateQueue
             | JobState::TakeTickets

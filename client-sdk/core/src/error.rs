@@ -34,6 +34,17 @@ pub enum Error {
     TooLong,
     /// The person is a member already.
     AlreadyMember,
+    /// Only an admin of the group may do this.
+    NotAdmin,
+    /// The group would be without an admin: make somebody else admin first.
+    LastAdmin,
+    /// This client is about to leave the group, which takes a commit of somebody else.
+    Leaving,
+    /// Nobody else has entered the connection group yet, or the other has left it.
+    Alone,
+    /// Somebody else than the contact is in the connection group, or the contact's identity does
+    /// not verify (yet).
+    Stranger,
     /// The server's answer is no answer to the request.
     BadReply,
     /// The server's keys do not verify, or are not the ones that were pinned.
@@ -63,6 +74,11 @@ impl Error {
             | Self::NameTaken
             | Self::TooLong
             | Self::AlreadyMember
+            | Self::NotAdmin
+            | Self::LastAdmin
+            | Self::Leaving
+            | Self::Alone
+            | Self::Stranger
             | Self::BadServerKeys
             | Self::BadPackage
             | Self::Refused(_)
@@ -96,6 +112,11 @@ impl fmt::Display for Error {
             Self::NameTaken => f.write_str("the name is in use already"),
             Self::TooLong => f.write_str("longer than allowed"),
             Self::AlreadyMember => f.write_str("already a member of the group"),
+            Self::NotAdmin => f.write_str("only an admin of the group may do this"),
+            Self::LastAdmin => f.write_str("the group would be without an admin"),
+            Self::Leaving => f.write_str("about to leave the group"),
+            Self::Alone => f.write_str("nobody else is in the group"),
+            Self::Stranger => f.write_str("the other in the group is not the contact"),
             Self::BadReply => f.write_str("the server's answer makes no sense"),
             Self::BadServerKeys => f.write_str("the server's keys are not the ones it had before"),
             Self::BadPackage => f.write_str("the server handed out something that does not verify"),
@@ -124,6 +145,11 @@ impl std::error::Error for Error {
             | Self::NameTaken
             | Self::TooLong
             | Self::AlreadyMember
+            | Self::NotAdmin
+            | Self::LastAdmin
+            | Self::Leaving
+            | Self::Alone
+            | Self::Stranger
             | Self::BadReply
             | Self::BadServerKeys
             | Self::BadPackage

@@ -1,15 +1,35 @@
 //! Groups as stored: keys of their epochs, numbers of their events, their MLS state.
 
+pub(crate) mod connection;
 pub(crate) mod content;
+pub(crate) mod context;
+pub(crate) mod damage;
 pub(crate) mod event;
+pub(crate) mod evidence;
+mod late;
 pub(crate) mod leaf;
 pub(crate) mod members;
+mod message;
+pub(crate) mod order;
+mod proof;
+pub(crate) mod proposal;
+pub(crate) mod receipt;
+mod repeat;
+pub(crate) mod rescue;
+pub(crate) mod retained;
+pub(crate) mod revert;
+pub(crate) mod role;
+pub(crate) mod snapshot;
 
 use openmls::prelude::{
     GroupId as MlsGroupId, MlsGroup, MlsGroupJoinConfig, OpenMlsProvider,
     PURE_PLAINTEXT_WIRE_FORMAT_POLICY, PastEpochDeletion, SenderRatchetConfiguration,
 };
+use protocol::codec::encode;
 use protocol::crypto::sealed::SymmetricKey;
+use protocol::crypto::signature::{PrivateKey, PublicKey};
+use protocol::entry::FanOutKey;
+use protocol::group_policy::{GroupKind, GroupPolicy};
 use protocol::id::{Domain, Epoch, GroupId, TicketId};
 use zeroize::Zeroizing;
 
@@ -44,6 +64,11 @@ pub(crate) struct StoredGroup {
     pub(crate) domain: Domain,
     pub(crate) standing: Standing,
     pub(crate) last: Option<u64>,
+    /// Of the delivery service, which signs receipts and proposes: from the group's context.
+    pub(crate) delivery_key: PublicKey,
+    pub(crate) policy: GroupPolicy,
+    /// Whether our wish to leave waits for somebody's commit.
+    pub(crate) leaving: bool,
 }
 
 impl Standing {
@@ -65,6 +90,11 @@ impl Standing {
 }
 
 impl StoredGroup {
+    /// The key of our leaf.
+    pub(crate) fn key(&self) -> PublicKey {
+        PrivateKey::from_seed(&self.leaf_seed).public_key()
+    }
+
     pub(crate) fn isolation(&self) -> Isolation {
         Isolation::Group(self.id)
     }
@@ -102,7 +132,9 @@ pub(crate) fn exported(secret: Vec<u8>) -> Result<SymmetricKey, Error> {
 impl Tx<'_> {
     pub(crate) fn find_stored_group(&self, id: &GroupId) -> Result<Option<StoredGroup>, Error> {
         let row = self.row(
-            "SELECT name, leaf_key, identity_key, domain, state, last FROM groups WHERE id = ?1",
+            "SELECT name, leaf_key, identity_key, domain, state, last, delivery_key, policy,
+                    leaving
+             FROM groups WHERE id = ?1",
             [id.0],
             |row| {
                 Ok((
@@ -112,13 +144,19 @@ impl Tx<'_> {
                     row.get::<_, String>(3)?,
                     Standing::of(row.get(4)?),
                     row.get(5)?,
+                    PublicKey(row.get(6)?),
+                    (row.get::<_, Vec<u8>>(7)?, row.get(8)?),
                 ))
             },
         )?;
-        let Some((name, leaf_seed, identity_key, domain, standing, last)) = row else {
+        let Some((name, leaf_seed, identity_key, domain, standing, last, delivery_key, more)) = row
+        else {
             return Ok(None);
         };
         let domain = domain_of(&domain)?;
+        // Groups from before there were policies are left, and have none.
+        let policy =
+            GroupPolicy::decode(&more.0).unwrap_or_else(|| GroupPolicy::new(GroupKind::Group, []));
         Ok(Some(StoredGroup {
             id: *id,
             name,
@@ -127,6 +165,9 @@ impl Tx<'_> {
             domain,
             standing,
             last,
+            delivery_key,
+            policy,
+            leaving: more.1,
         }))
     }
 
@@ -141,7 +182,8 @@ impl Tx<'_> {
     /// The groups that a ticket leads to: one, or a few for a last-resort KeyPackage.
     pub(crate) fn groups_of_ticket(&self, ticket: TicketId) -> Result<Vec<StoredGroup>, Error> {
         let ids = self.rows(
-            "SELECT id FROM groups WHERE ticket_id = ?1 AND state = 1",
+            "SELECT id FROM groups WHERE state = 1 AND (ticket_id = ?1 OR id IN
+                 (SELECT grp FROM group_tickets WHERE ticket_id = ?1))",
             [ticket.0],
             |row| Ok(GroupId(row.get(0)?)),
         )?;
@@ -152,8 +194,9 @@ impl Tx<'_> {
     pub(crate) fn save_group(&self, group: &StoredGroup, ticket: TicketId) -> Result<(), Error> {
         self.execute(
             "INSERT OR REPLACE INTO groups
-                 (id, name, leaf_key, identity_key, ticket_id, domain, state, last)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                 (id, name, leaf_key, identity_key, ticket_id, domain, state, last, delivery_key,
+                  policy, leaving, ticket_since)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             (
                 group.id.0,
                 &group.name,
@@ -163,6 +206,10 @@ impl Tx<'_> {
                 group.domain.as_str(),
                 group.standing.number(),
                 group.last,
+                group.delivery_key.0,
+                encode(&group.policy),
+                group.leaving,
+                self.ticket_since()?,
             ),
         )?;
         Ok(())
@@ -187,12 +234,14 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// State keys, the newest first.
-    pub(crate) fn state_keys(&self, group: &GroupId) -> Result<Vec<SymmetricKey>, Error> {
+    /// What events may be sealed under, the newest epoch first.
+    pub(crate) fn fan_out_keys(&self, group: &GroupId) -> Result<Vec<FanOutKey>, Error> {
         self.rows(
-            "SELECT state_key FROM epochs WHERE grp = ?1 ORDER BY epoch DESC",
+            "SELECT state_key, epoch FROM epochs WHERE grp = ?1
+             UNION SELECT state_key, epoch FROM retained WHERE grp = ?1
+             ORDER BY epoch DESC",
             [group.0],
-            |row| Ok(SymmetricKey(row.get(0)?)),
+            |row| Ok(FanOutKey::of(&SymmetricKey(row.get(0)?))),
         )
     }
 
@@ -205,14 +254,21 @@ impl Tx<'_> {
         key.ok_or(Error::Corrupt("state key"))
     }
 
-    /// Forget the keys of epochs from which nothing can come any more: every event before the
-    /// commit that ended them has been seen. [SDK-FORWARD-1]
-    pub(crate) fn forget_past(&self, group: &GroupId, mls: &mut MlsGroup) -> Result<(), Error> {
+    /// Forget the keys of epochs from which nothing can come any more: the queue has brought the
+    /// event with this number, which follows the commit that ended them. A commit of ours does not
+    /// come by the queue, and direct messages from before it take no number, so that only an event
+    /// from after it shows that all of them have come. [SDK-FORWARD-1]
+    pub(crate) fn forget_past(
+        &self,
+        group: &GroupId,
+        mls: &mut MlsGroup,
+        seen: u64,
+    ) -> Result<(), Error> {
         let forgotten = self.execute(
-            "DELETE FROM epochs WHERE grp = ?1 AND epoch <
-                 (SELECT max(epoch) FROM epochs, groups
-                  WHERE grp = ?1 AND id = ?1 AND began <= last)",
-            [group.0],
+            "DELETE FROM epochs WHERE grp = ?1 AND epoch < max(
+                 (SELECT ifnull(max(epoch), 0) FROM epochs WHERE grp = ?1 AND began <= ?2),
+                 (SELECT max(epoch) - ?3 FROM epochs WHERE grp = ?1))",
+            (group.0, seen, PAST_EPOCHS_MAX),
         )?;
         let left = self.count("SELECT count(*) FROM epochs WHERE grp = ?1", [group.0])?;
         if forgotten == 0 {
@@ -230,55 +286,25 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The server has numbered something of ours.
-    pub(crate) fn number_of_ours(&self, group: &GroupId, number: u64) -> Result<(), Error> {
-        let last = self.last_number(group)?;
-        if last.is_none_or(|last| number > last) {
-            self.execute(
-                "INSERT OR IGNORE INTO own_numbers (grp, number) VALUES (?1, ?2)",
-                (group.0, number),
-            )?;
-        }
-        match last {
-            Some(last) => self.reach(group, last),
-            None => Ok(()),
-        }
-    }
-
-    pub(crate) fn last_number(&self, group: &GroupId) -> Result<Option<u64>, Error> {
-        let last = self.row("SELECT last FROM groups WHERE id = ?1", [group.0], |row| {
-            row.get(0)
-        })?;
-        Ok(last.flatten())
-    }
-
-    /// Everything up to `last` has been seen, and what of ours follows directly.
-    pub(crate) fn reach(&self, group: &GroupId, mut last: u64) -> Result<(), Error> {
-        while self.execute(
-            "DELETE FROM own_numbers WHERE grp = ?1 AND number = ?2",
-            (group.0, last.saturating_add(1)),
-        )? == 1
-        {
-            last = last.saturating_add(1);
-        }
-        self.execute(
-            "DELETE FROM own_numbers WHERE grp = ?1 AND number <= ?2",
-            (group.0, last),
-        )?;
-        self.execute("UPDATE groups SET last = ?2 WHERE id = ?1", (group.0, last))?;
-        Ok(())
-    }
-
     /// We are out: nothing of the group's keys stays. The history does. [SDK-LEAVE-1]
     pub(crate) fn leave_group(&self, group: &GroupId, mls: &mut MlsGroup) -> Result<(), Error> {
         mls.delete(self.provider().storage())?;
+        self.overtake(group)?;
         for sql in [
             "DELETE FROM epochs WHERE grp = ?1",
             "DELETE FROM members WHERE grp = ?1",
             "DELETE FROM own_numbers WHERE grp = ?1",
+            "DELETE FROM receipts WHERE grp = ?1",
+            "DELETE FROM missing WHERE grp = ?1",
+            "DELETE FROM retained WHERE grp = ?1",
+            "DELETE FROM damage WHERE grp = ?1",
+            "DELETE FROM resyncs WHERE grp = ?1",
+            "DELETE FROM stuck WHERE grp = ?1",
+            "DELETE FROM done WHERE grp = ?1",
+            "DELETE FROM group_tickets WHERE grp = ?1",
             "DELETE FROM jobs WHERE grp = ?1",
             "UPDATE messages SET state = 2 WHERE grp = ?1 AND state = 0",
-            "UPDATE groups SET state = 2, leaf_key = zeroblob(32), identity_key = zeroblob(32)
+            "UPDATE groups SET state = 2, leaving = 0, commit_after = NULL, leaf_key = zeroblob(32), identity_key = zeroblob(32)
              WHERE id = ?1",
         ] {
             self.execute(sql, [group.0])?;

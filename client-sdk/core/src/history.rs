@@ -1,11 +1,14 @@
 //! Reading the home.
 
-use protocol::id::{Epoch, GroupId, LeafIndex};
+use protocol::group_policy::Role;
+use protocol::id::{Epoch, GroupId, LeafIndex, Pseudonym};
 use protocol::time::Timestamp;
 
 use crate::delivery::check_name;
 use crate::error::Error;
 use crate::event::{Event, Person, StoredEvent};
+use crate::group::Standing;
+use crate::group::content::DIRECT;
 use crate::group::members::nobody;
 use crate::hex;
 use crate::home::Core;
@@ -137,20 +140,29 @@ impl Core {
     /// # Errors
     /// The home's fault.
     pub fn groups(&self) -> Result<Vec<GroupEntry>, Error> {
-        let sql = "SELECT id, name, state = 1,
-                       (SELECT max(epoch) FROM epochs WHERE grp = id),
+        let sql = "SELECT id, (SELECT max(epoch) FROM epochs WHERE grp = id),
                        (SELECT count(*) FROM members WHERE grp = id AND gone = 0)
                    FROM groups ORDER BY name";
         self.view(|tx| {
-            tx.rows(sql, [], |row| {
+            let rows = tx.rows(sql, [], |row| {
+                let epoch = row.get::<_, Option<u64>>(1)?.unwrap_or(0);
+                Ok((GroupId(row.get(0)?), Epoch(epoch), row.get(2)?))
+            })?;
+            let entries = rows.into_iter().map(|(id, epoch, members)| {
+                let group = tx.find_stored_group(&id)?.ok_or(Error::Corrupt("group"))?;
+                let active = group.standing == Standing::Active;
                 Ok(GroupEntry {
-                    id: GroupId(row.get(0)?),
-                    name: row.get(1)?,
-                    active: row.get(2)?,
-                    epoch: Epoch(row.get::<_, Option<u64>>(3)?.unwrap_or(0)),
-                    members: row.get(4)?,
+                    id,
+                    epoch,
+                    members,
+                    active,
+                    admin: active && tx.own_role(&group)? == Role::Admin,
+                    leaving: group.leaving,
+                    kind: group.policy.kind,
+                    name: group.name,
                 })
-            })
+            });
+            entries.collect()
         })
     }
 
@@ -183,7 +195,7 @@ impl Core {
         })
     }
 
-    /// The epoch that this client is in: how far `Step::CatchUp` has come.
+    /// The epoch that this client is in.
     ///
     /// # Errors
     /// `Unknown` if we are not in the group, or the home's fault.
@@ -195,31 +207,62 @@ impl Core {
         })
     }
 
+    /// Whether the queue has brought a group as far as a `Step::CatchUp` asks; also once we are not
+    /// in it any more.
+    ///
+    /// # Errors
+    /// The home's fault.
+    pub fn has_reached(&self, group: &GroupId, epoch: Epoch, number: u64) -> Result<bool, Error> {
+        let sql = "SELECT max(epoch) FROM epochs WHERE grp = ?1";
+        self.view(|tx| {
+            if tx.active_group(group).is_err() {
+                return Ok(true);
+            }
+            let (current, last) = (tx.count(sql, [group.0])?, tx.last_number(group)?);
+            let is_there = current == epoch.0 && last.unwrap_or(0) >= number;
+            Ok(current > epoch.0 || is_there)
+        })
+    }
+
+    /// Stands for the secrets of the epoch that this client is in (RFC 9420 section 8.7): clients
+    /// that have the same one in an epoch agree on the group's whole history.
+    ///
+    /// # Errors
+    /// `Unknown` if we are not in the group, or the home's fault.
+    pub fn epoch_authenticator(&self, group: &GroupId) -> Result<Vec<u8>, Error> {
+        self.view(|tx| {
+            tx.active_group(group)?;
+            let mls = tx.mls_group(group)?;
+            Ok(mls.epoch_authenticator().as_slice().to_vec())
+        })
+    }
+
     /// The members of a group in the order of their leaves.
     ///
     /// # Errors
     /// `Unknown` if we are not in the group, or the home's fault.
     pub fn members(&self, group: &GroupId) -> Result<Vec<MemberEntry>, Error> {
-        let sql = "SELECT leaf, identity, verified FROM members
+        let sql = "SELECT leaf, identity, verified, pseudonym FROM members
                    WHERE grp = ?1 AND gone = 0 ORDER BY leaf";
         self.view(|tx| {
-            tx.active_group(group)?;
+            let stored = tx.active_group(group)?;
             let rows = tx.rows(sql, [group.0], |row| {
-                Ok((
-                    LeafIndex(row.get(0)?),
-                    row.get::<_, Option<Vec<u8>>>(1)?,
-                    row.get(2)?,
-                ))
+                let identity = row.get::<_, Option<Vec<u8>>>(1)?;
+                let pseudonym = Pseudonym(row.get(3)?);
+                Ok((LeafIndex(row.get(0)?), identity, row.get(2)?, pseudonym))
             })?;
-            let members = rows.into_iter().map(|(leaf, identity, verified)| {
-                let person = identity
-                    .map(|identity| tx.person(&identity, verified))
-                    .transpose()?;
-                Ok(MemberEntry {
-                    leaf,
-                    person: person.unwrap_or_else(nobody),
-                })
-            });
+            let members = rows
+                .into_iter()
+                .map(|(leaf, identity, verified, pseudonym)| {
+                    let person = identity
+                        .map(|identity| tx.person(&identity, verified))
+                        .transpose()?;
+                    Ok(MemberEntry {
+                        leaf,
+                        person: person.unwrap_or_else(nobody),
+                        admin: stored.policy.role(&pseudonym) == Role::Admin,
+                    })
+                });
             members.collect()
         })
     }
@@ -234,13 +277,13 @@ impl Core {
         before: Option<MessageId>,
         limit: usize,
     ) -> Result<Vec<MessageEntry>, Error> {
-        let sql = "SELECT id, number, sender, body, sent_at, state FROM messages
-                   WHERE grp = ?1 AND kind = 0 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+        let sql = "SELECT id, number, sender, body, sent_at, state, kind, recipient FROM messages
+                   WHERE grp = ?1 AND kind IN (0, 3) AND id < ?2 ORDER BY id DESC LIMIT ?3";
         let before = before.map_or(i64::MAX, |before| before.0);
         self.view(|tx| {
             let rows = tx.rows(sql, (group.0, before, limit.min(ROWS_MAX)), |row| {
                 Ok((
-                    row.get(2)?,
+                    (row.get(2)?, row.get::<_, Option<[u8; 32]>>(7)?),
                     MessageEntry {
                         id: MessageId(row.get(0)?),
                         number: row.get(1)?,
@@ -248,12 +291,20 @@ impl Core {
                         body: row.get(3)?,
                         sent_at: row.get(4)?,
                         state: message_state(row.get(5)?),
+                        direct: row.get::<_, u8>(6)? == DIRECT,
+                        to: None,
                     },
                 ))
             })?;
-            let entries = rows.into_iter().rev().map(|(sender, entry)| {
+            let entries = rows.into_iter().rev().map(|((sender, to), entry)| {
                 let sender = tx.sender(sender)?;
-                Ok(MessageEntry { sender, ..entry })
+                let to = to.map(|key| tx.member_by_key(group, key));
+                let to = to.transpose()?;
+                Ok(MessageEntry {
+                    sender,
+                    to,
+                    ..entry
+                })
             });
             entries.collect()
         })

@@ -62,12 +62,30 @@ pub enum JobKind {
     AcceptConnection,
     /// Create a group.
     CreateGroup,
-    /// Change a group: invite, remove, update keys.
+    /// Change a group: invite, remove, change roles, update keys.
     CommitGroup,
     /// Send a message.
     SendMessage,
     /// Upkeep: join a group after a Welcome.
     JoinGroup,
+    /// Upkeep: commit proposals that have waited long enough.
+    CommitProposals,
+    /// Send a message to one member.
+    SendToMember,
+    /// Propose to leave a group.
+    LeaveGroup,
+    /// End a group for everybody.
+    DeleteGroup,
+    /// Upkeep, or asked for: give a group another ticket.
+    UpdateTicket,
+    /// Upkeep: complain about a commit that this client cannot follow.
+    Complain,
+    /// Upkeep: enter a group again by an external commit.
+    Resync,
+    /// Open the group that is for a contact and us alone.
+    OpenConnectionGroup,
+    /// Upkeep: enter such a group, which a contact has opened.
+    EnterConnectionGroup,
 }
 
 impl JobKind {
@@ -80,7 +98,12 @@ impl JobKind {
             | Self::TakeTickets
             | Self::PublishKeyPackages
             | Self::PublishConnectionPackages
-            | Self::JoinGroup => true,
+            | Self::JoinGroup
+            | Self::CommitProposals
+            | Self::UpdateTicket
+            | Self::Complain
+            | Self::Resync
+            | Self::EnterConnectionGroup => true,
             Self::Register
             | Self::ClaimUsername
             | Self::ReleaseUsername
@@ -89,7 +112,11 @@ impl JobKind {
             | Self::AcceptConnection
             | Self::CreateGroup
             | Self::CommitGroup
-            | Self::SendMessage => false,
+            | Self::SendMessage
+            | Self::SendToMember
+            | Self::LeaveGroup
+            | Self::DeleteGroup
+            | Self::OpenConnectionGroup => false,
         }
     }
 }
@@ -104,13 +131,17 @@ pub enum Step {
     Solve(WorkOrder),
     /// The server is busy: call `Core::step` after this time.
     Retry(Duration),
-    /// The group has moved on: read the queue, and call `Core::step` when the group has reached
-    /// the epoch (`Core::group_epoch`).
+    /// The group has moved on: read the queue, and call `Core::step` when it has brought the group
+    /// there (`Core::has_reached`), or when it has not for as long as `patience`.
     CatchUp {
         /// The group.
         group: GroupId,
         /// The server's epoch.
         epoch: Epoch,
+        /// An event that must have been taken; zero for any.
+        number: u64,
+        /// Call `Core::step` after this time anyway; none: for as long as it takes.
+        patience: Option<Duration>,
     },
     /// Finish that job first, then call `Core::step`.
     Wait(JobId),
@@ -188,6 +219,28 @@ pub enum Outcome {
         number: u64,
         /// Its row in the history.
         message: crate::read::MessageId,
+    },
+    /// The message was accepted for the one member.
+    SentToMember {
+        /// The group.
+        group: GroupId,
+        /// Its row in the history.
+        message: crate::read::MessageId,
+    },
+    /// The others know that we want to leave; an event tells when we are out.
+    LeaveProposed {
+        /// The group.
+        group: GroupId,
+    },
+    /// The group is no more.
+    GroupDeleted {
+        /// The group.
+        group: GroupId,
+    },
+    /// The group comes by another ticket.
+    TicketUpdated {
+        /// The group.
+        group: GroupId,
     },
     /// We are in; the events tell more.
     GroupJoined {

@@ -49,14 +49,15 @@ mod testing;
 
 pub use database::HomeKey;
 pub use error::Error;
-pub use event::{Event, Person, Problem, StoredEvent};
+pub use event::{Disorder, Event, Person, Problem, Remedy, StoredEvent};
 pub use group::content::{GROUP_NAME_BYTES_MAX, TEXT_BYTES_MAX};
+pub use group::evidence::check_evidence;
 pub use hex::group_hex;
 pub use home::{Core, Stock};
 pub use job::{Job, JobId, JobKind, Outcome, Step, WorkOrder};
 pub use outgoing::{Isolation, Outgoing};
 pub use queue::Received;
 pub use read::{
-    Account, ContactEntry, ContactId, GroupEntry, IncomingRequest, MemberEntry, MessageEntry,
-    MessageId, MessageState, OutgoingRequest, OwnUsername, RequestId,
+    Account, ContactEntry, ContactId, EvidenceEntry, GroupEntry, IncomingRequest, MemberEntry,
+    MessageEntry, MessageId, MessageState, OutgoingRequest, OwnUsername, RequestId,
 };

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::event::{Event, Person, StoredEvent};
 use crate::read::{
-    Account, ContactEntry, GroupEntry, IncomingRequest, MemberEntry, MessageEntry, OutgoingRequest,
-    OwnUsername,
+    Account, ContactEntry, EvidenceEntry, GroupEntry, IncomingRequest, MemberEntry, MessageEntry,
+    OutgoingRequest, OwnUsername,
 };
 
 macro_rules! opaque {
@@ -22,6 +22,7 @@ opaque!(
     Account,
     ContactEntry,
     Event,
+    EvidenceEntry,
     GroupEntry,
     IncomingRequest,
     MemberEntry,

@@ -1,5 +1,6 @@
 //! What the home holds, for showing.
 
+use protocol::group_policy::GroupKind;
 use protocol::id::{Epoch, GroupId, LeafIndex};
 use serde::Serialize;
 
@@ -77,12 +78,18 @@ pub struct GroupEntry {
     pub id: GroupId,
     /// Its name in this home.
     pub name: String,
+    /// Whether it is for two people alone.
+    pub kind: GroupKind,
     /// The epoch that this client is in.
     pub epoch: Epoch,
     /// How many members it has.
     pub members: usize,
     /// Whether the server has confirmed it and we are in it.
     pub active: bool,
+    /// Whether we are an admin.
+    pub admin: bool,
+    /// Whether we asked to leave, and wait for somebody's commit.
+    pub leaving: bool,
 }
 
 /// A member of a group.
@@ -92,6 +99,23 @@ pub struct MemberEntry {
     pub leaf: LeafIndex,
     /// Who.
     pub person: Person,
+    /// Whether it is an admin.
+    pub admin: bool,
+}
+
+/// What a delivery service was caught at.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EvidenceEntry {
+    /// Its number in this home.
+    pub id: i64,
+    /// The group.
+    pub group: GroupId,
+    /// How the order is broken.
+    pub how: crate::event::Disorder,
+    /// The number at which it shows.
+    pub number: u64,
+    /// An encoded `OrderEvidence`: all that a third party needs.
+    pub bytes: Vec<u8>,
 }
 
 /// What became of a message.
@@ -123,4 +147,8 @@ pub struct MessageEntry {
     pub sent_at: u64,
     /// What became of it.
     pub state: MessageState,
+    /// Whether it is for one member alone: for us, or for `to`.
+    pub direct: bool,
+    /// For whom alone we sent it.
+    pub to: Option<Person>,
 }

@@ -21,7 +21,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use store::{Entropy, MemoryBackend, StorageKey, Store};
 
 use crate::{
-    ContactId, Core, Error, Event, HomeKey, Isolation, JobId, Outcome, Outgoing, Problem,
+    ContactId, Core, Disorder, Error, Event, HomeKey, Isolation, JobId, Outcome, Outgoing, Problem,
     RequestId, Step, Stock, StoredEvent,
 };
 
@@ -94,6 +94,9 @@ impl World {
                     members_max: 1_000,
                     state_bytes_max: 1 << 20,
                     past_state_seconds: 86_400,
+                    undo_seconds: 600,
+                    undo_quorum_percent: 50,
+                    inactive_months: 6,
                     parcel_seconds: 86_400,
                     parcels_max: 100_000,
                 },
@@ -272,10 +275,17 @@ impl Person {
                     self.finish(world, other)?;
                     self.core.step(job, world.now)?
                 }
-                Step::CatchUp { group, epoch } => {
-                    self.sync(world);
-                    assert!(self.core.group_epoch(&group).unwrap() >= epoch);
-                    self.core.step(job, world.now)?
+                Step::CatchUp {
+                    group,
+                    epoch,
+                    number,
+                    patience,
+                } => {
+                    self.read(world);
+                    let reached = self.core.has_reached(&group, epoch, number).unwrap();
+                    let late = patience.filter(|_| !reached).unwrap_or_default();
+                    assert!(reached || !late.is_zero());
+                    self.core.step(job, world.now.after(late))?
                 }
                 Step::Retry(pause) => panic!("the server asks for {pause:?}"),
                 Step::Done(outcome) => return Ok(outcome),
@@ -458,6 +468,17 @@ pub(crate) fn problems(events: &[Event]) -> Vec<Problem> {
         Some(*problem)
     };
     events.iter().filter_map(problem).collect()
+}
+
+/// How the order of events is said to be broken.
+pub(crate) fn disorders(events: &[Event]) -> Vec<Disorder> {
+    let disorder = |event: &Event| {
+        let Event::OrderBroken { how, .. } = event else {
+            return None;
+        };
+        Some(*how)
+    };
+    events.iter().filter_map(disorder).collect()
 }
 
 /// A frame of a listen stream that acknowledges up to here.

@@ -31,6 +31,10 @@ impl Tx<'_> {
         }
         self.keep_key_packages()?;
         self.keep_usernames()?;
+        self.keep_damaged()?;
+        self.keep_rescues()?;
+        self.keep_proposals()?;
+        self.keep_group_tickets()?;
         let fetched = self.server_keys_fetched(&account.user.domain)?;
         if fetched < self.now.before(KEYS_AFTER).0 {
             let domain = account.user.domain.as_str().to_owned();
@@ -78,6 +82,10 @@ impl Tx<'_> {
         let now = self.now.0;
         self.execute("DELETE FROM connection_packages WHERE expires < ?1", [now])?;
         self.execute("DELETE FROM resting WHERE until < ?1", [now])?;
+        self.execute("DELETE FROM committers WHERE until < ?1", [now])?;
+        self.forget_retained()?;
+        self.forget_done()?;
+        self.forget_overtaken()?;
         let expired = self.rows(
             "SELECT reference FROM key_packages WHERE expires < ?1 LIMIT 1000",
             [now],

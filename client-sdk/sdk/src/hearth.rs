@@ -153,6 +153,10 @@ impl Hearth {
         })
     }
 
+    pub(crate) fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
     /// Where the account's homeserver is.
     #[must_use]
     pub fn server(&self) -> &ServerAddress {
@@ -337,7 +341,7 @@ impl Hearth {
     /// Bring contacts into a group. They read what comes after.
     ///
     /// # Errors
-    /// `already_member`; a contact's or the server's fault.
+    /// `not_admin`, `already_member`, `leaving`; a contact's or the server's fault.
     pub async fn invite(&self, group: GroupId, contacts: &[ContactId]) -> Result<(), Error> {
         let contacts = contacts.to_vec();
         let start = move |core: &mut Core| core.invite(&group, &contacts, now());
@@ -348,7 +352,7 @@ impl Hearth {
     /// Remove members from a group. They read nothing that comes after.
     ///
     /// # Errors
-    /// `not_found`.
+    /// `not_admin`, `leaving`, `not_found`.
     pub async fn remove(&self, group: GroupId, members: &[LeafIndex]) -> Result<(), Error> {
         let members = members.to_vec();
         let start = move |core: &mut Core| core.remove(&group, &members, now());
@@ -357,10 +361,10 @@ impl Hearth {
     }
 
     /// Renew this client's keys in a group, and with them the group's: whoever had stolen the old
-    /// ones is locked out.
+    /// ones is locked out. Commits what others have proposed, too.
     ///
     /// # Errors
-    /// `not_found`.
+    /// `leaving`, `not_found`.
     pub async fn update_keys(&self, group: GroupId) -> Result<(), Error> {
         let start = move |core: &mut Core| core.update_keys(&group, now());
         self.client.run(start).await?;
@@ -372,7 +376,8 @@ impl Hearth {
     /// when the server can be reached: do not send it again.
     ///
     /// # Errors
-    /// `not_found`, `too_large`.
+    /// `not_found`, `too_large`; `alone` in a connection group that the other has not entered,
+    /// `stranger` in one that somebody else has.
     pub async fn send(&self, group: GroupId, body: impl AsRef<[u8]> + Send) -> Result<u64, Error> {
         let body = body.as_ref().to_vec();
         let start = move |core: &mut Core| core.send(&group, &body, now());
@@ -439,7 +444,7 @@ impl Hearth {
     }
 }
 
-fn unexpected(outcome: &Outcome) -> Error {
+pub(crate) fn unexpected(outcome: &Outcome) -> Error {
     tracing::error!(?outcome, "the core ended a job with another one's outcome");
     client_core::Error::NotExpected.into()
 }

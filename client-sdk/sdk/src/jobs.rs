@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client_core::{JobId, Outcome, Step, WorkOrder};
+use client_core::{Core, JobId, Outcome, Step, WorkOrder};
 use protocol::crypto::work::Work;
 use protocol::id::{Epoch, GroupId};
 use tokio::task::{JoinSet, spawn_blocking};
@@ -42,8 +42,11 @@ pub(crate) async fn drive_jobs(client: Arc<Client>) {
     let mut running = JoinSet::new();
     let mut begun = BTreeSet::new();
     while !client.is_stopping() {
-        match client.core(|core| core.jobs(now())).await {
-            Ok(jobs) => {
+        let mut pause = UPKEEP_INTERVAL;
+        let due = client.core(|core| Ok((core.jobs(now())?, core.next_due(now())?)));
+        match due.await {
+            Ok((jobs, next)) => {
+                pause = pause.min(next.map_or(pause, |next| next + Duration::from_secs(1)));
                 for job in jobs {
                     let has_room = job.kind.is_upkeep() || begun.len() < JOBS_MAX;
                     if has_room && begun.insert(job.id) {
@@ -57,7 +60,7 @@ pub(crate) async fn drive_jobs(client: Arc<Client>) {
         tokio::select! {
             () = client.stopped() => break,
             () = client.wake.notified() => {}
-            () = sleep(UPKEEP_INTERVAL) => {}
+            () = sleep(pause) => {}
             Some(ended) = running.join_next() => {
                 let Ok(job) = ended else { break };
                 begun.remove(&job);
@@ -95,20 +98,24 @@ async fn drive(client: Arc<Client>, job: JobId) -> JobId {
 
 /// Whether the core has forgotten the job.
 fn is_over(error: &Error) -> bool {
-    use client_core::Error as Core;
-    let Error::Core(error) = error else {
-        return matches!(error, Error::Closed);
-    };
-    matches!(
-        **error,
-        Core::Refused(_)
-            | Core::BadPackage
-            | Core::BadServerKeys
-            | Core::Mls(_)
-            | Core::NameTaken
-            | Core::AlreadyMember
-            | Core::Unknown(_)
-    )
+    if let Error::Core(error) = error {
+        return error.ends_job();
+    }
+    matches!(error, Error::Closed)
+}
+
+/// Where the server is with a group.
+#[derive(Clone, Copy)]
+struct Target {
+    group: GroupId,
+    epoch: Epoch,
+    number: u64,
+}
+
+impl Target {
+    fn is_reached(self, core: &Core) -> Result<bool, client_core::Error> {
+        core.has_reached(&self.group, self.epoch, self.number)
+    }
 }
 
 struct Driver {
@@ -144,8 +151,18 @@ impl Driver {
                     sleep(pause + jitter(pause / 4)).await;
                     self.step().await?
                 }
-                Step::CatchUp { group, epoch } => {
-                    self.catch_up(group, epoch).await?;
+                Step::CatchUp {
+                    group,
+                    epoch,
+                    number,
+                    patience,
+                } => {
+                    let target = Target {
+                        group,
+                        epoch,
+                        number,
+                    };
+                    self.catch_up(target, patience).await?;
                     self.step().await?
                 }
                 Step::Wait(other) => {
@@ -183,9 +200,9 @@ impl Driver {
         }
     }
 
-    /// Read the queue until this client is in the group's epoch. A little randomness, growing with
-    /// each lost race, lets one of several committers win. [SDK-RACE-1]
-    async fn catch_up(&mut self, group: GroupId, epoch: Epoch) -> Result<(), Error> {
+    /// Read the queue until it has brought the group to where the server is. A little randomness,
+    /// growing with each lost race, lets one of several committers win. [SDK-RACE-1]
+    async fn catch_up(&mut self, target: Target, patience: Option<Duration>) -> Result<(), Error> {
         self.catch_ups += 1;
         if self.catch_ups > CATCH_UPS_MAX {
             self.catch_ups = 0;
@@ -196,22 +213,21 @@ impl Driver {
         let reached = async {
             loop {
                 changes.mark_unchanged();
-                let current = self
-                    .client
-                    .core(move |core| core.group_epoch(&group))
-                    .await?;
-                if current >= epoch {
-                    return Ok(());
+                let has_reached = self.client.core(move |core| target.is_reached(core));
+                if has_reached.await? {
+                    return Ok::<(), Error>(());
                 }
                 changes.changed().await.map_err(|_| Error::Closed)?;
             }
         };
-        let reached = timeout(CATCH_UP, reached).await;
-        reached.unwrap_or_else(|_| {
-            Err(Error::Unreachable(
-                "the group's last change has not arrived".to_owned(),
-            ))
-        })?;
+        match timeout(patience.unwrap_or(CATCH_UP), reached).await {
+            Ok(reached) => reached?,
+            Err(_) if patience.is_some() => return Ok(()),
+            Err(_) => {
+                let why = "the group's last change has not arrived";
+                return Err(Error::Unreachable(why.to_owned()));
+            }
+        }
         sleep(jitter(RACE_PAUSE * self.catch_ups.min(8))).await;
         Ok(())
     }

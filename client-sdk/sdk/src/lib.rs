@@ -36,6 +36,8 @@ mod client;
 mod clock;
 mod error;
 mod event_stream;
+mod evidence;
+mod group;
 mod hearth;
 mod home;
 mod jobs;
@@ -45,14 +47,17 @@ mod transport;
 
 pub use address::ServerAddress;
 pub use client_core::{
-    Account, ContactEntry, ContactId, Event, GroupEntry, IncomingRequest, MemberEntry,
-    MessageEntry, MessageId, MessageState, OutgoingRequest, OwnUsername, Person, Problem,
-    RequestId, StoredEvent, group_hex,
+    Account, ContactEntry, ContactId, Disorder, Event, EvidenceEntry, GroupEntry, IncomingRequest,
+    MemberEntry, MessageEntry, MessageId, MessageState, OutgoingRequest, OwnUsername, Person,
+    Problem, Remedy, RequestId, StoredEvent, check_evidence, group_hex,
 };
 pub use error::Error;
 pub use event_stream::EventStream;
+pub use evidence::Accused;
+pub use group::Leave;
 pub use hearth::{Hearth, Progress};
 pub use home::Home;
 pub use opening::{RegisterOptions, Trust};
 pub use protocol::error::{ErrorCode, ErrorReply};
+pub use protocol::group_policy::{GroupKind, Role};
 pub use protocol::id::{BadName, Domain, Epoch, GroupId, LeafIndex, Username};

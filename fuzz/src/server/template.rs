@@ -18,8 +18,9 @@ use protocol::crypto::signature::PrivateKey;
 use protocol::crypto::signed::{Binding, Signed};
 use protocol::crypto::work::Work;
 use protocol::delivery::{
-    CommitGroup, CreateGroup, FetchWelcomeState, RequestGroupId, SealedIdentityKey, SendMessage,
-    WelcomeForAdded,
+    CommitGroup, Complain, Complaint, ComplaintTbs, CreateGroup, DeleteGroup, FetchExternalState,
+    FetchWelcomeState, JoinGroup, Propose, RequestGroupId, SealedIdentityKey, SendMessage,
+    SendToMember, UpdateTicket, WelcomeForAdded,
 };
 use protocol::id::{
     ClientId, ConnectionPackageId, Epoch, GroupId, LeafIndex, LinkId, QueueId, Seq, UserAddress,
@@ -29,6 +30,7 @@ use protocol::queue::{
     CreateQueue, Listen, PostEntry, PublishKeyPackages, PublishedKeyPackage, TakeKeyPackage,
     TakeTickets, queue_id,
 };
+use protocol::receipt::ChainHash;
 use protocol::request::{Operation, encode_signed};
 use protocol::time::Lifetime;
 use tls_codec::{DeserializeBytes, Serialize};
@@ -41,7 +43,7 @@ const LEAF: u8 = 5;
 const QUEUE: u8 = 6;
 
 /// How many templates there are: one for each operation.
-pub const TEMPLATES: u8 = 20;
+pub const TEMPLATES: u8 = 27;
 
 /// A request before it is signed.
 pub(super) struct Template {
@@ -109,6 +111,17 @@ pub(super) fn all(world: &World) -> Vec<Template> {
         commit_group(),
         send_message(),
         fetch_welcome_state(),
+        send_to_member(),
+        propose(),
+        unsigned(&FetchExternalState {
+            group: group(),
+            state_key: SymmetricKey([0x11; 32]),
+            from: 0,
+        }),
+        join_group(world),
+        update_ticket(world),
+        delete_group(),
+        complain(),
         create_queue(world),
         take_tickets(world),
         publish_key_packages(world),
@@ -239,7 +252,91 @@ fn fetch_welcome_state() -> Template {
         group: group(),
         epoch: Epoch(0),
         state_key: SymmetricKey([0x11; 32]),
+        from: 0,
     })
+}
+
+fn send_to_member() -> Template {
+    let body = SendToMember {
+        group: group(),
+        sender: LeafIndex(0),
+        epoch: Epoch(0),
+        state_key: SymmetricKey([0x11; 32]),
+        recipient: LeafIndex(1),
+        message: opaque(90),
+    };
+    signed(&body, LEAF)
+}
+
+fn propose() -> Template {
+    let body = Propose {
+        group: group(),
+        sender: LeafIndex(0),
+        epoch: Epoch(0),
+        state_key: SymmetricKey([0x11; 32]),
+        proposal: opaque(80),
+    };
+    signed(&body, LEAF)
+}
+
+fn join_group(world: &World) -> Template {
+    let body = JoinGroup {
+        group: group(),
+        epoch: Epoch(0),
+        state_key: SymmetricKey([0x11; 32]),
+        next_state_key: SymmetricKey([0x12; 32]),
+        commit: opaque(100),
+        group_info: opaque(48),
+        ticket: QualifiedTicket {
+            domain: world.binding.domain.clone(),
+            ticket: world.ticket,
+        },
+        link_key: WrappedLinkKey([0x70; 60]),
+        identity_key: SealedIdentityKey { sealed: [0x90; 60] },
+        proof: None,
+    };
+    signed(&body, LEAF)
+}
+
+fn update_ticket(world: &World) -> Template {
+    let body = UpdateTicket {
+        group: group(),
+        sender: LeafIndex(0),
+        epoch: Epoch(0),
+        state_key: SymmetricKey([0x11; 32]),
+        ticket: QualifiedTicket {
+            domain: world.binding.domain.clone(),
+            ticket: world.ticket,
+        },
+    };
+    signed(&body, LEAF)
+}
+
+fn delete_group() -> Template {
+    let body = DeleteGroup {
+        group: group(),
+        sender: LeafIndex(0),
+        epoch: Epoch(0),
+        state_key: SymmetricKey([0x11; 32]),
+        message: opaque(90),
+    };
+    signed(&body, LEAF)
+}
+
+fn complain() -> Template {
+    let tbs = ComplaintTbs {
+        group: group(),
+        leaf: LeafIndex(0),
+        commit: Seq(1),
+        chain: ChainHash([0x44; 32]),
+    };
+    let body = Complain {
+        group: group(),
+        epoch: Epoch(0),
+        state_key: SymmetricKey([0x11; 32]),
+        complaint: Complaint::new(tbs, &private_key(LEAF)),
+    };
+    signed(&body, LEAF)
 }
 
 pub(super) fn create_queue(_: &World) -> Template {

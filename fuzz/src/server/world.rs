@@ -80,7 +80,7 @@ impl World {
             domain: domain(),
             exporter: [0xe0; 32],
         };
-        let config = configuration();
+        let config = configuration(NOW);
         let keys = config.secrets.server_keys.verify(&domain(), NOW);
         #[expect(clippy::expect_used, reason = "a world without an engine is no world")]
         Self {
@@ -126,17 +126,18 @@ impl World {
     }
 }
 
-fn domain() -> Domain {
+pub(crate) fn domain() -> Domain {
     #[expect(clippy::expect_used, reason = "a constant")]
     "a.example".parse().expect("a domain")
 }
 
-fn configuration() -> EngineConfig {
+/// What a server that starts now is made from.
+pub(crate) fn configuration(now: Timestamp) -> EngineConfig {
     let (root_key, key) = (
         PrivateKey::from_seed(&[1; 32]),
         PrivateKey::from_seed(&[2; 32]),
     );
-    let lifetime = Lifetime::starting(NOW, Duration::from_secs(300 * 86_400));
+    let lifetime = Lifetime::starting(now, Duration::from_secs(300 * 86_400));
     let root = RootCredential::new(domain(), &root_key, lifetime);
     let intermediate = IntermediateCredential::new(&root, &root_key, &key, lifetime);
     EngineConfig {
@@ -152,6 +153,9 @@ fn configuration() -> EngineConfig {
                 members_max: 1_000,
                 state_bytes_max: 1 << 20,
                 past_state_seconds: 86_400,
+                undo_seconds: 600,
+                undo_quorum_percent: 50,
+                inactive_months: 6,
                 parcel_seconds: 86_400,
                 parcels_max: 100,
             },

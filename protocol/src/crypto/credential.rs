@@ -285,6 +285,12 @@ impl VerifiedServerKeys {
         self.intermediate_fingerprint
     }
 
+    /// The key that signs clients and services.
+    #[must_use]
+    pub fn public_key(&self) -> PublicKey {
+        self.intermediate.public_key
+    }
+
     /// The domain they are of.
     #[must_use]
     pub fn domain(&self) -> &Domain {

@@ -5,9 +5,11 @@ use std::fmt;
 
 use hpke_rs::hpke_types::{AeadAlgorithm, KdfAlgorithm, KemAlgorithm};
 use hpke_rs::{Hpke, HpkePrivateKey, HpkePublicKey, Mode};
+use hpke_rs_crypto::HpkeCrypto;
 use hpke_rs_rust_crypto::HpkeRustCrypto;
+use subtle::ConstantTimeEq;
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::codec::Opaque;
 
@@ -45,6 +47,24 @@ impl fmt::Debug for OpenKey {
     }
 }
 
+/// A private key of a node of an MLS group's tree, as MLS clients keep it: the scalar.
+#[derive(Clone, Zeroize, ZeroizeOnDrop, TlsSize, TlsSerialize, TlsDeserializeBytes)]
+pub struct NodeKey(pub [u8; 32]);
+
+impl PartialEq for NodeKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for NodeKey {}
+
+impl fmt::Debug for NodeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NodeKey(..)")
+    }
+}
+
 /// What was sealed to a public key.
 ///
 /// ```text
@@ -62,9 +82,13 @@ impl OpenKey {
     /// The key derived from a random seed.
     #[must_use]
     pub fn from_seed(seed: [u8; 32]) -> Self {
-        Self {
-            seed: Zeroizing::new(seed),
-        }
+        Self::from_secret(Zeroizing::new(seed))
+    }
+
+    /// The same of a seed that is zeroed when it is dropped, which no copy is left of.
+    #[must_use]
+    pub const fn from_secret(seed: Zeroizing<[u8; 32]>) -> Self {
+        Self { seed }
     }
 
     /// The seed, for storage.
@@ -115,6 +139,45 @@ impl OpenKey {
             .derive_key_pair(self.seed.as_slice())
             .map_err(|_| HpkeFailed)?;
         Ok(pair.into_keys())
+    }
+}
+
+impl NodeKey {
+    /// The public key.
+    ///
+    /// # Errors
+    /// None that depends on the key.
+    pub fn seal_key(&self) -> Result<SealKey, HpkeFailed> {
+        let public = HpkeRustCrypto::secret_to_public(KemAlgorithm::DhKem25519, &self.0);
+        let public = public.map_err(|_| HpkeFailed)?;
+        Ok(SealKey(
+            public.as_slice().try_into().map_err(|_| HpkeFailed)?,
+        ))
+    }
+
+    /// Open what was sealed to this key with the same `purpose` (HPKE info) and nothing beside it; `None` if it
+    /// does not open.
+    ///
+    /// # Errors
+    /// The operating system gives no entropy: whether it opens is not known.
+    pub(crate) fn open(
+        &self,
+        purpose: &[u8],
+        (encapsulated_key, ciphertext): (&[u8], &[u8]),
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, HpkeFailed> {
+        let private = HpkePrivateKey::new(self.0.to_vec());
+        let suite = suite()?;
+        let opened = suite.open(
+            encapsulated_key,
+            &private,
+            purpose,
+            &[],
+            ciphertext,
+            None,
+            None,
+            None,
+        );
+        Ok(opened.ok().map(Zeroizing::new))
     }
 }
 

@@ -24,6 +24,10 @@ labels! {
     CLIENT_CREDENTIAL_SELF = "hearth 1.0 ClientCredential Self";
     /// The intermediate's signature of a client credential.
     CLIENT_CREDENTIAL = "hearth 1.0 ClientCredential";
+    /// A delivery credential's self-signature.
+    DELIVERY_CREDENTIAL_SELF = "hearth 1.0 DeliveryCredential Self";
+    /// The intermediate's signature of a delivery credential.
+    DELIVERY_CREDENTIAL = "hearth 1.0 DeliveryCredential";
     /// A credential's fingerprint.
     FINGERPRINT = "hearth 1.0 Fingerprint";
     /// A client's signature of one of its leaf signature keys.
@@ -36,6 +40,8 @@ labels! {
     CONNECTION_REQUEST_CONTENT = "hearth 1.0 ConnectionRequest Content";
     /// A client's signature inside a connection acceptance.
     CONNECTION_ACCEPTANCE_CONTENT = "hearth 1.0 ConnectionAcceptance Content";
+    /// The key of invitations to connection groups, from the reply key of a connection request.
+    CONNECTION_INVITATION = "hearth 1.0 ConnectionInvitation";
     /// Salt of the username hash.
     USERNAME_HASH = "hearth 1.0 UsernameHash";
     /// A queue's id from its public key.
@@ -56,9 +62,19 @@ labels! {
     IDENTITY_KEY_WRAP = "hearth 1.0 IdentityKey Wrap";
     /// What the delivery service sends to members, from the group state key.
     FAN_OUT = "hearth 1.0 FanOut";
-    /// The key that seals a group's roster at rest, from the group state key.
+    /// The delivery service's signature of a receipt.
+    RECEIPT = "hearth 1.0 Receipt";
+    /// The hash chain of a group's events.
+    GROUP_CHAIN = "hearth 1.0 Group Chain";
+    /// A member's signature of a complaint.
+    COMPLAINT = "hearth 1.0 Complaint";
+    /// The key that seals a group's parts at rest, from the group state key of the epoch that it begins in.
+    GROUP_DATA_KEY = "hearth 1.0 Group DataKey";
+    /// What wraps the data key for the members of an epoch, from the group state key.
+    GROUP_DATA_KEY_WRAP = "hearth 1.0 Group DataKey Wrap";
+    /// The key that seals a group's roster at rest, from the data key.
     GROUP_ROSTER = "hearth 1.0 Group Roster";
-    /// The key that seals a group's MLS state at rest, from the group state key.
+    /// The key that seals a group's MLS state at rest, from the data key.
     GROUP_STATE = "hearth 1.0 Group State";
     /// What the delivery service recognises an epoch's group state key by.
     GROUP_STATE_KEY_HASH = "hearth 1.0 GroupStateKey Hash";
@@ -68,6 +84,8 @@ labels! {
     TICKET_KEY = "hearth 1.0 TicketKey";
     /// The server's key that authenticates challenges, from the operator's storage key.
     CHALLENGE_KEY = "hearth 1.0 ChallengeKey";
+    /// The seed of the delivery service's signature key, from the operator's storage key.
+    DELIVERY_KEY = "hearth 1.0 DeliveryKey";
     /// A group's pseudonym towards one destination, from the operator's storage key.
     LINK_ID = "hearth 1.0 LinkId";
     /// The puzzle's seed.

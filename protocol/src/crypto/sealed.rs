@@ -3,10 +3,10 @@
 use std::fmt;
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use ring::hmac;
+use ring::hkdf;
 use subtle::ConstantTimeEq;
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// Bytes that sealing adds: nonce and tag.
 pub const OVERHEAD_BYTES: usize = NONCE_LEN + 16;
@@ -42,17 +42,11 @@ impl fmt::Debug for SymmetricKey {
 }
 
 impl SymmetricKey {
-    /// HKDF-Expand to 32 bytes with this key as the pseudorandom key and `label || context` as
-    /// info: one HMAC block (RFC 5869 section 2.3).
+    /// HKDF-Expand with this key as the pseudorandom key and `label || context` as info.
     #[must_use]
     pub fn derive(&self, label: &str, context: &[u8]) -> Self {
-        let mut mac = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &self.0));
-        mac.update(&crate::codec::encode_label(label));
-        mac.update(context);
-        mac.update(&[1]);
-        let mut key = Self([0; 32]);
-        key.0.copy_from_slice(mac.sign().as_ref());
-        key
+        let label = crate::codec::encode_label(label);
+        Self(*expand(&self.0, &[&label, context]))
     }
 
     /// Seal `plaintext` with AES-256-GCM. The result is `nonce || ciphertext || tag`.
@@ -95,10 +89,46 @@ impl SymmetricKey {
         Ok(plaintext)
     }
 
+    /// Open what [`Self::seal`] made, behind what is in `out`. If it does not open, what is behind
+    /// is cut off again.
+    ///
+    /// # Errors
+    /// Another key, other associated data, or other bytes.
+    pub fn open_into(
+        &self,
+        aad: &[u8],
+        sealed: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), BadCiphertext> {
+        let (nonce, body) = sealed
+            .split_first_chunk::<NONCE_LEN>()
+            .ok_or(BadCiphertext)?;
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let before = out.len();
+        out.extend_from_slice(body);
+        let opened = out.get_mut(before..).ok_or(BadCiphertext).and_then(|body| {
+            let opened = self.key().open_in_place(nonce, Aad::from(aad), body);
+            opened.map(|opened| opened.len()).map_err(|_| BadCiphertext)
+        });
+        out.truncate(before + opened.unwrap_or_default());
+        opened.map(|_| ())
+    }
+
     fn key(&self) -> LessSafeKey {
         #[expect(clippy::expect_used, reason = "32 bytes are an AES-256 key")]
         LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &self.0).expect("the length fits"))
     }
+}
+
+/// HKDF-Expand with SHA-256 (RFC 5869 section 2.3), to 32 bytes; `purpose` is its info.
+pub(crate) fn expand(key: &[u8; 32], purpose: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+    let key = hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, key);
+    let mut expanded = Zeroizing::new([0; 32]);
+    #[expect(clippy::expect_used, reason = "HKDF gives 255 times as much")]
+    key.expand(purpose, hkdf::HKDF_SHA256)
+        .and_then(|expansion| expansion.fill(expanded.as_mut_slice()))
+        .expect("one block is not too long");
+    expanded
 }
 
 /// SHA-256 of `label` and `content`, separated so that no two pairs give the same input.
@@ -128,6 +158,24 @@ mod tests {
             Err(BadCiphertext)
         );
         assert_eq!(key.open(b"here", &sealed[..20]), Err(BadCiphertext));
+    }
+
+    #[test]
+    fn what_does_not_open_leaves_nothing_behind() {
+        let key = SymmetricKey([1; 32]);
+        let sealed = key.seal([2; 12], b"here", b"secret");
+        let mut out = b"a ".to_vec();
+        assert_eq!(
+            key.open_into(b"there", &sealed, &mut out),
+            Err(BadCiphertext)
+        );
+        assert_eq!(
+            key.open_into(b"here", &sealed[..4], &mut out),
+            Err(BadCiphertext)
+        );
+        assert_eq!(out, b"a ");
+        assert_eq!(key.open_into(b"here", &sealed, &mut out), Ok(()));
+        assert_eq!(out, b"a secret");
     }
 
     #[test]

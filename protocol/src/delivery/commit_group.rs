@@ -7,8 +7,9 @@ use crate::contact::QualifiedTicket;
 use crate::crypto::identity::WrappedLinkKey;
 use crate::crypto::sealed::SymmetricKey;
 use crate::delivery::SealedIdentityKey;
-use crate::id::{Epoch, GroupId, LeafIndex, Seq};
+use crate::id::{Epoch, GroupId, LeafIndex};
 use crate::limit::{COMMIT_BYTES_MAX, GROUP_INFO_BYTES_MAX, WELCOME_BYTES_MAX};
+use crate::receipt::Receipt;
 
 /// A member that the commit adds, in the order of its Add proposals.
 ///
@@ -72,12 +73,12 @@ pub struct CommitGroup {
 /// Accepted, ordered and durable.
 ///
 /// ```text
-/// struct { Epoch epoch; Seq number; } CommitGroupReply;
+/// struct { Epoch epoch; Receipt receipt; } CommitGroupReply;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
 pub struct CommitGroupReply {
     /// The epoch that the group is in.
     pub epoch: Epoch,
     /// The commit's number in the group.
-    pub number: Seq,
+    pub receipt: Receipt,
 }

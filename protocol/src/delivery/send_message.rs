@@ -4,8 +4,9 @@ use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
 
 use crate::codec::Opaque;
 use crate::crypto::sealed::SymmetricKey;
-use crate::id::{Epoch, GroupId, LeafIndex, Seq};
+use crate::id::{Epoch, GroupId, LeafIndex};
 use crate::limit::MESSAGE_BYTES_MAX;
+use crate::receipt::Receipt;
 
 /// Send an application message to all other members; signed by the sender's leaf key.
 /// The sender's last message, sent again, is answered with the same acceptance.
@@ -33,10 +34,10 @@ pub struct SendMessage {
 /// Accepted, ordered and durable.
 ///
 /// ```text
-/// struct { Seq number; } SendMessageReply;
+/// struct { Receipt receipt; } SendMessageReply;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserializeBytes)]
 pub struct SendMessageReply {
     /// The message's number in the group.
-    pub number: Seq,
+    pub receipt: Receipt,
 }

@@ -31,12 +31,15 @@ use protocol::time::Timestamp;
 use store::{Backend, MemoryBackend, StorageKey, Store};
 use store_rocksdb::{RocksBackend, RocksOptions};
 
-use crate::client::{Client, Counter, now};
+use crate::client::{Client, Counter, delivery_credential, delivery_key, now};
 
 const POLICY: Policy = Policy {
     members_max: 1_000,
     state_bytes_max: delivery::STATE_BYTES_MAX,
     past_state_seconds: 86_400,
+    undo_seconds: 600,
+    undo_quorum_percent: 50,
+    inactive_months: 6,
     parcel_seconds: 86_400,
     parcels_max: 100_000,
 };
@@ -74,6 +77,8 @@ impl Server {
         let domain: protocol::id::Domain = "here.example".parse().unwrap();
         let keys = Keys {
             link: SymmetricKey([2; 32]),
+            signing: delivery_key(),
+            credential: delivery_credential(),
         };
         Self {
             delivery: Delivery::new(store, domain.clone(), POLICY, keys),

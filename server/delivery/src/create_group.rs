@@ -8,9 +8,9 @@ use protocol::time::Timestamp;
 use store::Entropy;
 
 use crate::error::Error;
-use crate::group::{Genesis, Place, Rules};
+use crate::group::{Changes, Genesis, Part, Rules, StateKey};
 use crate::tables::{Accepted, Group, History, KeyHash, RequestHash};
-use crate::{Delivery, nonce, operation};
+use crate::{Delivery, operation};
 
 impl Delivery {
     /// Create a group in epoch 0 with its creator as the only member. [DS-CREATE-1]
@@ -26,23 +26,27 @@ impl Delivery {
         entropy: &dyn Entropy,
     ) -> Result<CreateGroupReply, Error> {
         self.check_domain(binding)?;
-        let hash = RequestHash::of(request.body());
+        let hash = RequestHash::of(&request);
         let rules = Rules::new(&self.policy, now);
-        let genesis = Genesis::verify(request.unverified(), &rules, &self.crypto)?;
+        let genesis = Genesis::verify(
+            request.unverified(),
+            &rules,
+            &self.keys.credential,
+            &self.crypto,
+        )?;
         let request = request
             .verify(&genesis.creator, binding)
             .map_err(|_| Error::Denied)?;
-        let place = Place {
+        let members = StateKey {
             group: request.group,
             epoch: Epoch(0),
+            key: &request.state_key,
         };
-        let roster = genesis
-            .roster(&request)
-            .seal(&request.state_key, place, nonce(entropy));
-        let state = genesis
-            .state
-            .seal(&request.state_key, place, nonce(entropy));
-        if state.0.len() > rules.state_bytes_max {
+        let mut changes = Changes::first(&members, entropy);
+        let roster = genesis.roster(&request, now).encode();
+        changes.put(Part::Roster, None, &roster, entropy);
+        changes.put(Part::State, None, &genesis.state.encode(), entropy);
+        if changes.bytes() > rules.state_bytes_max {
             return Err(Rule::GroupSize.into());
         }
         let created = Accepted {
@@ -52,19 +56,20 @@ impl Delivery {
         let key = KeyHash::of(&request.group, &request.state_key);
         self.store
             .transact(&self.partition(&request.group), operation(entropy), |tx| {
-                if Group::load(tx)?.is_some() {
-                    let is_this = History::load(tx)?.created.request == hash;
+                if let Some(group) = Group::load_any(tx)? {
+                    let is_this =
+                        group.deleted.is_none() && History::load(tx)?.created.request == hash;
                     return if is_this {
                         Ok(CreateGroupReply {})
                     } else {
                         Err(Error::Exists)
                     };
                 }
-                let mut group = Group::new(key);
-                group.save_roster(tx, &roster)?;
-                Group::save_state(tx, &state)?;
+                let mut group = Group::new(&request.group, key);
+                let mut history = History::new(created);
+                changes.write(tx, &mut group, &mut history)?;
                 group.save(tx)?;
-                History::new(created).save(tx)?;
+                history.save(tx)?;
                 Ok(CreateGroupReply {})
             })
     }

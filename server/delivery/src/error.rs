@@ -8,6 +8,8 @@ use store::StoreError;
 
 /// How long a sender should wait before trying again, in milliseconds.
 const RETRY_MS: u64 = 500;
+/// The same where queues have to take something first.
+const BACKLOG_RETRY_MS: u64 = 2_000;
 
 /// Why a request fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +49,11 @@ impl From<&Error> for ErrorReply {
             Error::Exists => ErrorCode::Exists.into(),
             Error::Invalid(rule) => Self::invalid(*rule),
             // Whatever became of the request, repeating it is safe.
-            Error::Backlog | Error::Store(StoreError::Conflict | StoreError::Ambiguous) => Self {
+            Error::Backlog => Self {
+                code: ErrorCode::Busy,
+                detail: BACKLOG_RETRY_MS,
+            },
+            Error::Store(StoreError::Conflict | StoreError::Ambiguous) => Self {
                 code: ErrorCode::Busy,
                 detail: RETRY_MS,
             },

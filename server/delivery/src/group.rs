@@ -1,47 +1,60 @@
-//! A group: its rows, and its parts under the group state key.
+//! A group: its rows, and its parts under the data key.
 
 mod commit;
+mod data_key;
+mod external_commit;
 mod genesis;
 mod info;
+mod kept;
 mod message;
 mod mls;
+mod outline;
+mod page;
+mod part;
+mod path;
+mod proof;
+mod proposals;
 mod provider;
+mod roles;
 mod roster;
 mod rules;
-mod sealed;
+mod tree;
 
 use protocol::crypto::label;
 use protocol::crypto::sealed::{SymmetricKey, hash};
-use protocol::delivery::CommitGroupReply;
+use protocol::crypto::signed::Signed;
+use protocol::entry::GroupEventContent;
 use protocol::id::{Epoch, GroupId, Seq};
-use protocol::time::Timestamp;
-use store::{Raw, StoreError, Tx, VALUE_BYTES_MAX};
+use protocol::receipt::{ChainHash, ContentDigest};
+use protocol::request::Operation;
+use store::{StoreError, Tx};
 
 use crate::error::Error;
 use crate::tables::{
-    Accepted, Committed, GROUPS, Group, HISTORIES, History, KeyHash, PAST, PastState, ROSTERS,
-    RequestHash, STATES,
+    Accepted, COMPLAINTS, Committed, ComplaintKey, Edition, GROUPS, Group, HISTORIES, History,
+    KeyHash, PAGES, PageId, RequestHash, Root, SUPERSEDED, WRAPS,
 };
 
 pub(crate) use crate::group::commit::Received;
+pub(crate) use crate::group::data_key::StateKey;
+#[cfg(test)]
+pub(crate) use crate::group::data_key::{COMMITS_MAX, DataKey};
+pub(crate) use crate::group::external_commit::{ExternalCommit, Joined};
 pub(crate) use crate::group::genesis::Genesis;
 pub(crate) use crate::group::message::check_message;
-pub(crate) use crate::group::roster::{Roster, RosterMember};
+pub(crate) use crate::group::mls::{State, Welcome};
+#[cfg(test)]
+pub(crate) use crate::group::page::PageKey;
+pub(crate) use crate::group::page::Part;
+pub(crate) use crate::group::part::{Access, Changes, Renewal, Stored};
+pub(crate) use crate::group::proof::Accused;
+pub(crate) use crate::group::proposals::ProposalMessage;
+pub(crate) use crate::group::roster::{Month, Roster, RosterMember};
 pub(crate) use crate::group::rules::{DESTINATIONS_MAX, Rules};
-pub(crate) use crate::group::sealed::{Place, SealedRoster, SealedState};
 
 /// How many earlier epochs a group remembers the state key's hash of: who is further behind than
 /// this is a stranger.
 const KEYS_REMEMBERED: usize = 64;
-
-/// How many past states a group keeps for joiners at most.
-const PAST_STATES_MAX: usize = 256;
-
-/// How many of them one commit drops: each is a row of its transaction.
-const PAST_DROPS_MAX: usize = 32;
-
-/// How many bytes of them.
-const PAST_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 impl KeyHash {
     /// What the state key of an epoch of a group is recognised by.
@@ -58,96 +71,107 @@ impl KeyHash {
 }
 
 impl RequestHash {
-    /// What a request is recognised by when it comes again.
-    pub(crate) fn of(body: &[u8]) -> Self {
-        Self(hash(label::REQUEST_HASH, body))
+    /// What a request is recognised by when it comes again: some operations' bodies look alike.
+    pub(crate) fn of<T: Operation>(request: &Signed<T>) -> Self {
+        let content = [&T::CODE.to_be_bytes(), request.body()].concat();
+        Self(hash(label::REQUEST_HASH, &content))
     }
 }
 
 impl Group {
     /// A group in epoch 0.
-    pub(crate) fn new(key: KeyHash) -> Self {
+    pub(crate) fn new(id: &GroupId, key: KeyHash) -> Self {
         Self {
             epoch: Epoch(0),
             key,
-            roster_rows: 0,
+            root: Root::NONE,
             number: Seq(0),
+            chain: ChainHash::start(id),
+            shipment: Seq(0),
             first: Seq(1),
             waiting: 0,
             links: Vec::new(),
+            deleted: None,
         }
+    }
+
+    /// Give an event the next number and its place in the chain; what takes no number changes
+    /// nothing. [DS-FANOUT-2] [DS-RECEIPT-1]
+    pub(crate) fn append(&mut self, content: &GroupEventContent) {
+        if content.is_numbered() {
+            self.append_digest(&ContentDigest::of(content));
+        }
+    }
+
+    /// The same for content that takes a number, and of which the digest is at hand.
+    pub(crate) fn append_digest(&mut self, content: &ContentDigest) {
+        self.number = self.number.next();
+        self.chain = self.chain.link(self.number, content);
     }
 
     /// The row, if the group exists.
     pub(crate) fn load(tx: &Tx<'_>) -> Result<Option<Self>, StoreError> {
+        let group = Self::load_any(tx)?;
+        Ok(group.filter(|group| group.deleted.is_none()))
+    }
+
+    /// The row, also of a group that is deleted and whose members are still being told.
+    pub(crate) fn load_any(tx: &Tx<'_>) -> Result<Option<Self>, StoreError> {
         tx.get(&GROUPS, &())
     }
 
-    /// Whether the group is still in the epoch that `seen` is of. Epochs alone do not tell apart
-    /// two groups that had the same id one after the other; keys do.
-    pub(crate) fn is_as(&self, seen: &Self) -> bool {
-        self.epoch == seen.epoch && self.key == seen.key
+    /// Store the row, or delete it if the group is deleted and everybody is told. [DS-DELETE-1]
+    pub(crate) fn save_or_forget(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        if self.deleted.is_some() && self.waiting == 0 {
+            tx.delete(&GROUPS, &())
+        } else {
+            self.save(tx)
+        }
     }
 
-    /// The sealed roster. Its first row is worth prefetching with the group's.
-    pub(crate) fn load_roster(&self, tx: &Tx<'_>) -> Result<SealedRoster, StoreError> {
-        let numbers: Vec<u32> = (0..self.roster_rows).collect();
-        let rows: Vec<_> = numbers
-            .iter()
-            .skip(1)
-            .map(|number| ROSTERS.at(number))
-            .collect();
-        if !rows.is_empty() {
-            let rows: Vec<&dyn store::RowAt> = rows.iter().map(|row| row as _).collect();
-            tx.prefetch(&rows)?;
+    /// Check that the parts are still those that were seen. Epochs alone do not tell apart two
+    /// groups that had the same id one after the other; keys do.
+    ///
+    /// # Errors
+    /// Nobody's: `WrongEpoch` if a commit came first, `Conflict` if something else did.
+    pub(crate) fn check_unchanged(&self, seen: &Self) -> Result<(), Error> {
+        self.check_epoch(seen)?;
+        if self.root == seen.root {
+            Ok(())
+        } else {
+            Err(Error::Store(StoreError::Conflict))
         }
-        let mut sealed = Vec::new();
-        for number in &numbers {
-            let row = tx.get(&ROSTERS, number)?;
-            let Raw(mut row) = row.ok_or(StoreError::Corrupt {
-                table: ROSTERS.name(),
-            })?;
-            if sealed.is_empty() {
-                sealed = row;
-            } else {
-                sealed.append(&mut row);
-            }
-        }
-        Ok(SealedRoster(sealed))
     }
 
-    /// Replace the sealed roster.
-    pub(crate) fn save_roster(
-        &mut self,
-        tx: &mut Tx<'_>,
-        SealedRoster(sealed): &SealedRoster,
-    ) -> Result<(), StoreError> {
-        let mut rows = 0;
-        for chunk in sealed.chunks(VALUE_BYTES_MAX) {
-            tx.put(&ROSTERS, &rows, &Raw(chunk.to_vec()))?;
-            rows += 1;
+    /// The same where nothing but the roster matters.
+    ///
+    /// # Errors
+    /// As above.
+    pub(crate) fn check_roster_unchanged(&self, seen: &Self) -> Result<(), Error> {
+        self.check_epoch(seen)?;
+        if self.root.roster == seen.root.roster {
+            Ok(())
+        } else {
+            Err(Error::Store(StoreError::Conflict))
         }
-        for surplus in rows..self.roster_rows {
-            tx.delete(&ROSTERS, &surplus)?;
-        }
-        self.roster_rows = rows;
-        Ok(())
     }
 
-    /// The sealed MLS state of the present epoch.
-    pub(crate) fn load_state(tx: &Tx<'_>) -> Result<SealedState, StoreError> {
-        let state = tx.get_large(&STATES, &())?;
-        state.map(SealedState).ok_or(StoreError::Corrupt {
-            table: STATES.name(),
-        })
+    fn check_epoch(&self, seen: &Self) -> Result<(), Error> {
+        if self.epoch == seen.epoch && self.key == seen.key {
+            Ok(())
+        } else {
+            Err(Error::WrongEpoch(self.epoch))
+        }
     }
 
-    /// Replace the sealed MLS state.
-    pub(crate) fn save_state(
-        tx: &mut Tx<'_>,
-        SealedState(sealed): &SealedState,
-    ) -> Result<(), StoreError> {
-        tx.put_large(&STATES, &(), sealed)
+    /// Delete the parts, those of kept states too.
+    pub(crate) fn delete_parts(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        let [from, to] = [Edition(0), Edition(u64::MAX)];
+        tx.delete_range(&PAGES, &PageId::first(from), &PageId::first(to))?;
+        tx.delete_range(&WRAPS, &from, &to)?;
+        tx.delete_range(&SUPERSEDED, &from, &to)?;
+        let [from, to] = [Seq(0), Seq(u64::MAX)].map(ComplaintKey::first);
+        tx.delete_range(&COMPLAINTS, &from, &to)
     }
 
     /// Store the row.
@@ -164,7 +188,10 @@ impl History {
             committed: None,
             keys: Vec::new(),
             joinable: None,
-            past: Vec::new(),
+            kept: Vec::new(),
+            floor: Edition(1),
+            sweep_from: None,
+            reverted: None,
         }
     }
 
@@ -186,67 +213,16 @@ impl History {
         self.keys.contains(&key)
     }
 
-    /// The reply to the last accepted commit, if this is it.
-    pub(crate) fn repeated(&self, request: RequestHash) -> Option<(Accepted, CommitGroupReply)> {
-        let Committed { accepted, reply } = self.committed?;
-        (accepted.request == request).then_some((accepted, reply))
+    /// The last accepted commit, if this is it.
+    pub(crate) fn repeated(&self, request: RequestHash) -> Option<Committed> {
+        self.committed
+            .filter(|committed| committed.accepted.request == request)
     }
 
-    /// Leave an epoch: remember its key; keep its state if somebody may still join in it.
-    pub(crate) fn leave_epoch(
-        &mut self,
-        tx: &mut Tx<'_>,
-        old: &Group,
-        SealedState(state): &SealedState,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.keys.push(old.key);
+    /// Remember a key that was of the present epoch.
+    pub(crate) fn remember(&mut self, key: KeyHash) {
+        self.keys.push(key);
         let surplus = self.keys.len().saturating_sub(KEYS_REMEMBERED);
         self.keys.drain(..surplus);
-        if let Some(expires) = self.joinable.take().filter(|expires| now <= *expires) {
-            tx.put_large(&PAST, &old.epoch, state)?;
-            let bytes = u32::try_from(state.len()).unwrap_or(u32::MAX);
-            self.past.push(PastState {
-                epoch: old.epoch,
-                key: old.key,
-                expires,
-                bytes,
-            });
-        }
-        self.drop_past(tx, now)
-    }
-
-    /// Drop what has expired or is too much, oldest first.
-    fn drop_past(&mut self, tx: &mut Tx<'_>, now: Timestamp) -> Result<(), StoreError> {
-        let mut bytes: u64 = self.past.iter().map(|past| u64::from(past.bytes)).sum();
-        let mut count = self.past.len();
-        let mut dropped = 0;
-        let surplus = |past: &&PastState| {
-            let drops = past.expires < now || bytes > PAST_BYTES_MAX || count > PAST_STATES_MAX;
-            bytes = bytes.saturating_sub(u64::from(past.bytes));
-            count = count.saturating_sub(1);
-            drops
-        };
-        for past in self.past.iter().take_while(surplus).take(PAST_DROPS_MAX) {
-            tx.delete_large(&PAST, &past.epoch)?;
-            dropped += 1;
-        }
-        self.past.drain(..dropped);
-        Ok(())
-    }
-
-    /// The state of a past epoch, if it is still kept.
-    pub(crate) fn load_past(
-        &self,
-        tx: &Tx<'_>,
-        (epoch, key): (Epoch, KeyHash),
-        now: Timestamp,
-    ) -> Result<SealedState, Error> {
-        let is_it =
-            |past: &&PastState| past.epoch == epoch && past.key == key && now <= past.expires;
-        self.past.iter().find(is_it).ok_or(Error::Denied)?;
-        tx.get_large(&PAST, &epoch)?
-            .map(SealedState)
-            .ok_or(Error::Denied)
     }
 }

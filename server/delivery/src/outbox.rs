@@ -30,7 +30,7 @@ const FETCH_BYTES: usize = 4 * 1024 * 1024;
 const SETTLE_PARCELS_MAX: usize = 128;
 /// What a row of a parcel has besides tickets and payload, at most.
 const PARCEL_OVERHEAD_BYTES: usize = 512;
-/// The kinds of payloads that an event may have: what members and what joiners are told.
+/// The kinds of payloads that a shipment may have: what members and what joiners are told.
 const KINDS: u32 = 2;
 
 const DAY_SECONDS: u64 = 86_400;
@@ -48,7 +48,7 @@ impl fmt::Debug for Outbox {
 /// Names a parcel in its outbox; in the order in which they were accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ParcelKey {
-    event: Seq,
+    shipment: Seq,
     index: u32,
 }
 
@@ -127,7 +127,7 @@ impl Delivery {
         limit: usize,
     ) -> Result<Page, Error> {
         self.store.view(&outbox.0, |tx| {
-            let Some(group) = Group::load(tx)?.filter(|group| group.waiting > 0) else {
+            let Some(group) = Group::load_any(tx)?.filter(|group| group.waiting > 0) else {
                 return Ok(Page {
                     parcels: Vec::new(),
                     is_last: true,
@@ -140,10 +140,10 @@ impl Delivery {
                 let payload = match stored.payload {
                     StoredPayload::Inline(payload) => Vec::from(payload),
                     StoredPayload::Shared(kind) => match &shared {
-                        Some((at, payload)) if *at == (key.event, kind) => payload.clone(),
+                        Some((at, payload)) if *at == (key.shipment, kind) => payload.clone(),
                         Some(_) | None => {
-                            let payload = load_payload(tx, (key.event, kind))?;
-                            shared = Some(((key.event, kind), payload.clone()));
+                            let payload = load_payload(tx, (key.shipment, kind))?;
+                            shared = Some(((key.shipment, kind), payload.clone()));
                             payload
                         }
                     },
@@ -206,7 +206,7 @@ impl Delivery {
         entropy: &dyn Entropy,
     ) -> Result<usize, Error> {
         let expired: Vec<_> = self.store.view(&outbox.0, |tx| {
-            let Some(group) = Group::load(tx)?.filter(|group| group.waiting > 0) else {
+            let Some(group) = Group::load_any(tx)?.filter(|group| group.waiting > 0) else {
                 return Ok(Vec::new());
             };
             let stored = group
@@ -221,7 +221,8 @@ impl Delivery {
         Ok(expired.len())
     }
 
-    /// Put the letters of the group's last event into the outbox.
+    /// Put letters into the outbox, behind all that is there. They need not be of an event that
+    /// has a number.
     pub(crate) fn ship(
         &self,
         tx: &mut Tx<'_>,
@@ -230,6 +231,7 @@ impl Delivery {
         now: Timestamp,
     ) -> Result<(), Error> {
         let expires = day_after(now, self.policy.parcel_seconds);
+        group.shipment = group.shipment.next();
         let mut index = 0;
         for (kind, Letter { payload, tickets }) in (0..).zip(letters) {
             let split = |(domain, tickets): (_, Vec<Ticket>)| {
@@ -244,7 +246,7 @@ impl Delivery {
                     StoredPayload::Inline(payload.to_vec().into())
                 }
                 _ => {
-                    tx.put_large(&PAYLOADS, &(group.number, kind), &payload)?;
+                    tx.put_large(&PAYLOADS, &(group.shipment, kind), &payload)?;
                     StoredPayload::Shared(kind)
                 }
             };
@@ -260,7 +262,7 @@ impl Delivery {
                     tickets,
                     payload,
                 };
-                tx.put(&PARCELS, &(group.number, index), &parcel)?;
+                tx.put(&PARCELS, &(group.shipment, index), &parcel)?;
                 index += 1;
             }
         }
@@ -300,18 +302,18 @@ impl Group {
             rows,
             bytes: FETCH_BYTES,
         };
-        let first = |key: ParcelKey| (key.event, key.index.saturating_add(1));
+        let first = |key: ParcelKey| (key.shipment, key.index.saturating_add(1));
         let from = after.map_or((self.first, 0), first);
-        let to = (self.number.next(), 0);
+        let to = (self.shipment.next(), 0);
         let found = tx.scan(&PARCELS, &from, &to, limit)?;
         let corrupt = StoreError::Corrupt {
             table: PARCELS.name(),
         };
         let keyed = |(key, parcel): (store::KeySuffix, _)| {
-            let event = key.first_ordered_u64().map(Seq);
-            let key = event
+            let shipment = key.first_ordered_u64().map(Seq);
+            let key = shipment
                 .zip(key.ordered_u32())
-                .map(|(event, index)| ParcelKey { event, index });
+                .map(|(shipment, index)| ParcelKey { shipment, index });
             Ok((key.ok_or_else(|| corrupt.clone())?, parcel))
         };
         found.into_iter().map(keyed).collect()
@@ -340,14 +342,14 @@ fn load_payload(tx: &Tx<'_>, key: (Seq, u32)) -> Result<Vec<u8>, StoreError> {
 fn settle_some(tx: &mut Tx<'_>, outcome: &[(ParcelKey, Vec<Ticket>)]) -> Result<(), Error> {
     let keys: Vec<_> = outcome
         .iter()
-        .map(|(key, _)| (key.event, key.index))
+        .map(|(key, _)| (key.shipment, key.index))
         .collect();
     let at: Vec<_> = keys.iter().map(|key| PARCELS.at(key)).collect();
     let group_at = GROUPS.at(&());
     let mut rows: Vec<&dyn RowAt> = vec![&group_at];
     rows.extend(at.iter().map(|row| row as &dyn RowAt));
     tx.prefetch(&rows)?;
-    let Some(mut group) = Group::load(tx)? else {
+    let Some(mut group) = Group::load_any(tx)? else {
         return Ok(());
     };
     let mut shared = BTreeSet::new();
@@ -369,12 +371,12 @@ fn settle_some(tx: &mut Tx<'_>, outcome: &[(ParcelKey, Vec<Ticket>)]) -> Result<
         }
     }
     let one = ScanLimit { rows: 1, bytes: 1 };
-    for event in shared {
+    for shipment in shared {
         if tx
-            .scan(&PARCELS, &(event, 0), &(event.next(), 0), one)?
+            .scan(&PARCELS, &(shipment, 0), &(shipment.next(), 0), one)?
             .is_empty()
         {
-            (0..KINDS).try_for_each(|kind| tx.delete_large(&PAYLOADS, &(event, kind)))?;
+            (0..KINDS).try_for_each(|kind| tx.delete_large(&PAYLOADS, &(shipment, kind)))?;
         }
     }
     let oldest = if group.waiting == 0 {
@@ -382,7 +384,7 @@ fn settle_some(tx: &mut Tx<'_>, outcome: &[(ParcelKey, Vec<Ticket>)]) -> Result<
     } else {
         group.scan_parcels(tx, None, 1)?.pop()
     };
-    group.first = oldest.map_or_else(|| group.number.next(), |(key, _)| key.event);
-    group.save(tx)?;
+    group.first = oldest.map_or_else(|| group.shipment.next(), |(key, _)| key.shipment);
+    group.save_or_forget(tx)?;
     Ok(())
 }

@@ -7,11 +7,14 @@ use store::Entropy;
 use crate::Delivery;
 
 impl Delivery {
-    /// A random id. Nothing is stored.
+    /// A random id, and who proposes and vouches in the group. Nothing is stored.
     #[must_use]
     pub fn request_group_id(&self, entropy: &dyn Entropy) -> RequestGroupIdReply {
         let mut group = GroupId([0; 16]);
         entropy.fill(&mut group.0);
-        RequestGroupIdReply { group }
+        RequestGroupIdReply {
+            group,
+            delivery: self.keys.credential.clone(),
+        }
     }
 }

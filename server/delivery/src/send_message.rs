@@ -1,27 +1,20 @@
 //! send_message — spec/delivery.md#send_message
 
-use protocol::codec::Opaque;
 use protocol::crypto::signed::{Binding, Signed};
 use protocol::delivery::{SendMessage, SendMessageReply};
-use protocol::entry::{GroupEvent, GroupEventContent, Payload};
-use protocol::error::Rule;
+use protocol::entry::GroupEventContent;
+use protocol::receipt::Receipt;
 use protocol::time::Timestamp;
 use store::{Entropy, Tx};
 
+use crate::announce::Announcement;
 use crate::error::Error;
-use crate::group::check_message;
+use crate::group::{Changes, check_message};
 use crate::member::Member;
-use crate::outbox::{Letter, Outbox};
-use crate::tables::{Accepted, GROUPS, Group, ROSTERS, RequestHash, SENT, Sender, Sent};
-use crate::{Delivery, nonce, operation};
-
-/// What the service finds before it writes.
-enum Seen {
-    /// The sender's last message, sent again.
-    Repeated(SendMessageReply),
-    /// A member's message.
-    First(Box<Member<SendMessage>>),
-}
+use crate::outbox::Outbox;
+use crate::sent::{Seen, recall, remember};
+use crate::tables::{Group, RequestHash};
+use crate::{Delivery, operation};
 
 impl Delivery {
     /// Number a message and put it into the outbox for all other members. [DS-SEND-1]
@@ -37,13 +30,15 @@ impl Delivery {
         entropy: &dyn Entropy,
     ) -> Result<(SendMessageReply, Outbox), Error> {
         self.check_domain(binding)?;
-        let hash = RequestHash::of(request.body());
+        let hash = RequestHash::of(&request);
         let partition = self.partition(&request.unverified().group);
         let seen = self
             .store
-            .view(&partition, |tx| look(tx, request, hash, binding))?;
-        let member = match seen {
-            Seen::Repeated(reply) => return Ok((reply, Outbox(partition))),
+            .view(&partition, |tx| Seen::look(tx, request, hash, binding))?;
+        let mut member = match seen {
+            Seen::Repeated(receipt) => {
+                return Ok((SendMessageReply { receipt }, Outbox(partition)));
+            }
             Seen::First(member) => member,
         };
         let SendMessage {
@@ -52,94 +47,37 @@ impl Delivery {
             message,
             ..
         } = &member.request;
-        if *epoch != member.group.epoch {
-            return Err(Error::WrongEpoch(member.group.epoch));
-        }
+        member.check_epoch(*epoch)?;
         check_message(message.as_slice(), group, *epoch)?;
-        let reply = self.store.transact(&partition, operation(entropy), |tx| {
-            self.accept_message(tx, &member, hash, (now, entropy))
+        let sighting = member.see(now, entropy);
+        let receipt = self.store.transact(&partition, operation(entropy), |tx| {
+            self.accept_message(tx, (&member, sighting.as_ref()), hash, (now, entropy))
         })?;
-        Ok((reply, Outbox(partition)))
+        Ok((SendMessageReply { receipt }, Outbox(partition)))
     }
 
     fn accept_message(
         &self,
         tx: &mut Tx<'_>,
-        member: &Member<SendMessage>,
+        (member, sighting): (&Member<SendMessage>, Option<&Changes>),
         hash: RequestHash,
         (now, entropy): (Timestamp, &dyn Entropy),
-    ) -> Result<SendMessageReply, Error> {
-        let Member {
-            request,
-            key,
-            group: seen,
-            roster,
-        } = member;
-        let sender = Sender(request.sender);
-        tx.prefetch(&[&GROUPS.at(&()), &SENT.at(&sender)])?;
-        if let Some(sent) = tx
-            .get(&SENT, &sender)?
-            .filter(|sent| sent.accepted.request == hash)
-        {
-            return Ok(SendMessageReply {
-                number: sent.number,
-            });
+    ) -> Result<Receipt, Error> {
+        let request = &member.request;
+        if let Some(receipt) = recall(tx, request.sender, hash)? {
+            return Ok(receipt);
         }
         let mut group = Group::load(tx)?.ok_or(Error::Denied)?;
-        if !group.is_as(seen) {
-            return Err(Error::WrongEpoch(group.epoch));
-        }
-        group.number = group.number.next();
-        let content = GroupEventContent::Message(request.message.clone());
-        let event = GroupEvent {
-            number: group.number,
-            content,
+        member.enter(tx, &mut group, sighting)?;
+        let announcement = Announcement {
+            content: GroupEventContent::Message(request.message.clone()),
+            key: &member.roster.fan_out(),
+            tickets: member.roster.tickets_without(request.sender),
         };
-        let sealed = event.seal(&request.state_key, nonce(entropy));
-        let payload = Payload::Group(Opaque::new(sealed).map_err(|_| Rule::WireFormat)?);
-        let letter = Letter {
-            payload,
-            tickets: roster.tickets_without(request.sender),
-        };
-        self.ship(tx, (&request.group, &mut group), vec![letter], now)?;
+        let place = (&request.group, &mut group);
+        let receipt = self.announce(tx, place, announcement, (now, entropy))?;
         group.save(tx)?;
-        let number = group.number;
-        tx.put(
-            &SENT,
-            &sender,
-            &Sent {
-                accepted: Accepted {
-                    request: hash,
-                    key: *key,
-                },
-                number,
-            },
-        )?;
-        Ok(SendMessageReply { number })
+        remember(tx, request.sender, (hash, member.key), receipt)?;
+        Ok(receipt)
     }
-}
-
-/// A message that was accepted in an earlier epoch is recognised, and its signature checked, by
-/// what was remembered then: the sender may have left since.
-fn look(
-    tx: &Tx<'_>,
-    request: Signed<SendMessage>,
-    hash: RequestHash,
-    binding: &Binding,
-) -> Result<Seen, Error> {
-    let sender = Sender(request.unverified().sender);
-    tx.prefetch(&[&GROUPS.at(&()), &SENT.at(&sender), &ROSTERS.at(&0)])?;
-    if let Some(sent) = tx
-        .get(&SENT, &sender)?
-        .filter(|sent| sent.accepted.request == hash)
-    {
-        request
-            .verify(&sent.accepted.key, binding)
-            .map_err(|_| Error::Denied)?;
-        return Ok(Seen::Repeated(SendMessageReply {
-            number: sent.number,
-        }));
-    }
-    let member = Member::verify(tx, request, binding)?;
-    Ok(Seen::First(Box::new(member)))
 }

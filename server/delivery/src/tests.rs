@@ -2,22 +2,38 @@
 
 mod access;
 mod client;
+mod complain;
+mod direct;
+mod garbler;
 mod invalid_commit;
 mod invalid_create;
+mod join;
 mod outbox;
+mod proof;
+mod proposals;
+mod races;
+mod receipts;
+mod removals;
+mod renewal;
+mod requests;
+mod roles;
+mod state;
 mod story;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use protocol::codec::decode_exact;
 use protocol::crypto::sealed::SymmetricKey;
 use protocol::crypto::signed::Binding;
-use protocol::delivery::{CommitGroup, CommitGroupReply, SendMessageReply};
+use protocol::delivery::{
+    CommitGroup, CommitGroupReply, FetchWelcomeState, GroupState, SendMessageReply,
+};
 use protocol::id::GroupId;
 use protocol::time::Timestamp;
 use store::{MemoryBackend, StorageKey, Store};
 
-use crate::tests::client::{Client, Counter, now};
+use crate::tests::client::{Client, Counter, delivery_credential, delivery_key, now};
 use crate::{Delivery, Error, Keys, Outbox, Policy};
 
 const GROUP: GroupId = GroupId([7; 16]);
@@ -26,6 +42,9 @@ const POLICY: Policy = Policy {
     members_max: 10,
     state_bytes_max: 1 << 20,
     past_state_seconds: 30 * 86_400,
+    undo_seconds: 600,
+    undo_quorum_percent: 50,
+    inactive_months: 6,
     parcel_seconds: 30 * 86_400,
     parcels_max: 100,
 };
@@ -134,9 +153,24 @@ impl World {
         }
         for (other, inbox) in others.iter_mut().zip(&mut inboxes) {
             let fetch = other.welcome_request(by);
-            let state = self.delivery.fetch_welcome_state(fetch, self.now).unwrap();
+            let state = self.fetch(fetch).unwrap();
             assert_eq!(inbox.len(), 1, "a joiner gets the Welcome and nothing else");
             other.join(&inbox[0], &state);
+        }
+    }
+
+    /// A joiner's state, window by window.
+    fn fetch(&self, mut request: FetchWelcomeState) -> Result<GroupState, Error> {
+        let mut whole = Vec::new();
+        loop {
+            request.from = u32::try_from(whole.len()).unwrap();
+            let reply = self
+                .delivery
+                .fetch_welcome_state(request.clone(), self.now)?;
+            whole.extend_from_slice(reply.window.bytes.as_slice());
+            if whole.len() == usize::try_from(reply.window.total).unwrap() {
+                return Ok(decode_exact(&whole).unwrap());
+            }
         }
     }
 
@@ -153,6 +187,8 @@ fn delivery(backend: &Arc<MemoryBackend>, policy: Policy) -> Delivery {
     let store = Store::new(Arc::clone(backend) as _, &storage_key, Arc::new(Counter));
     let keys = Keys {
         link: SymmetricKey([4; 32]),
+        signing: delivery_key(),
+        credential: delivery_credential(),
     };
     Delivery::new(store, "here.example".parse().unwrap(), policy, keys)
 }

@@ -143,6 +143,26 @@ impl Engine {
             R::FetchWelcomeState(request) => {
                 Served::plain(delivery.fetch_welcome_state(request, now))
             }
+            R::Complain(request) => {
+                Served::with(delivery.complain(request, binding, now, entropy), ship)
+            }
+            R::FetchExternalState(request) => Served::plain(delivery.fetch_external_state(request)),
+            R::SendToMember(request) => Served::with(
+                delivery.send_to_member(request, binding, now, entropy),
+                ship,
+            ),
+            R::Propose(request) => {
+                Served::with(delivery.propose(request, binding, now, entropy), ship)
+            }
+            R::JoinGroup(request) => {
+                Served::with(delivery.join_group(request, binding, now, entropy), ship)
+            }
+            R::UpdateTicket(request) => {
+                Served::plain(delivery.update_ticket(request, binding, now, entropy))
+            }
+            R::DeleteGroup(request) => {
+                Served::with(delivery.delete_group(request, binding, now, entropy), ship)
+            }
         }
     }
 

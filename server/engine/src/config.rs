@@ -3,6 +3,7 @@
 use std::fmt;
 
 use protocol::crypto::credential::ServerKeys;
+use protocol::crypto::delivery_credential::DeliveryCredential;
 use protocol::crypto::label;
 use protocol::crypto::sealed::SymmetricKey;
 use protocol::crypto::signature::PrivateKey;
@@ -57,9 +58,16 @@ impl Secrets {
     /// Derive what each service needs.
     pub(crate) fn derive(self) -> ServiceKeys {
         let derive = |label| self.storage_key.derive(label, &[]);
+        let signing = PrivateKey::from_seed(&derive(label::DELIVERY_KEY).0);
         ServiceKeys {
             delivery: delivery::Keys {
                 link: derive(label::LINK_ID),
+                credential: DeliveryCredential::new(
+                    &self.server_keys.intermediate,
+                    &self.intermediate_key,
+                    &signing,
+                ),
+                signing,
             },
             queue: queue::Keys {
                 ticket: derive(label::TICKET_KEY),

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 
 use delivery::{Outbox, Parcel, ParcelKey};
 use protocol::contact::Ticket;
-use protocol::error::{ErrorCode, ErrorReply};
+use protocol::error::ErrorReply;
 use protocol::id::QueueId;
 use protocol::time::Timestamp;
 
 use crate::Engine;
+use crate::error::internal;
 
 /// Parcels read at a time: bounds memory.
 const PARCELS_MAX: usize = 64;
@@ -32,7 +33,7 @@ impl Engine {
     pub fn pending(&self, after: Option<Outbox>, limit: usize) -> Result<Vec<Outbox>, ErrorReply> {
         self.delivery
             .pending(after, limit)
-            .map_err(|error| internal(&error))
+            .map_err(|error| internal("delivery", &error))
     }
 
     /// Deliver what is due in an outbox, in order. Callers never run two of these for one outbox at
@@ -48,7 +49,7 @@ impl Engine {
         let (mut held, mut after) = (BTreeSet::new(), None);
         loop {
             let page = self.delivery.parcels(outbox, after, PARCELS_MAX);
-            let page = page.map_err(|error| internal(&error))?;
+            let page = page.map_err(|error| internal("delivery", &error))?;
             after = page.parcels.last().map(|parcel| parcel.key);
             self.ship_page(outbox, page.parcels, &mut held, &mut shipped.wake)?;
             if page.is_last {
@@ -71,34 +72,41 @@ impl Engine {
         wake: &mut Vec<QueueId>,
     ) -> Result<(), ErrorReply> {
         let mut outcome: Vec<(ParcelKey, Vec<Ticket>)> = Vec::with_capacity(parcels.len());
+        let mut gone = Vec::new();
         for parcel in parcels {
-            let left = self.ship_parcel(&parcel, held, wake)?;
+            let left = self.ship_parcel(&parcel, held, (&mut *wake, &mut gone))?;
             held.extend(left.iter().copied());
             // A parcel that got nowhere stays as it is: rewriting it would say nothing.
             if left.len() < parcel.tickets.len() {
                 outcome.push((parcel.key, left));
             }
         }
+        // Before the parcels are settled: after a crash in between they report it again.
+        if !gone.is_empty() {
+            let reported = self.delivery.report_gone(outbox, &gone, &*self.entropy);
+            reported.map_err(|error| internal("delivery", &error))?;
+        }
         if outcome.is_empty() {
             return Ok(());
         }
         let settled = self.delivery.settle(outbox, &outcome, &*self.entropy);
-        settled.map_err(|error| internal(&error))
+        settled.map_err(|error| internal("delivery", &error))
     }
 
     /// Drop what could not be delivered for too long. [DS-OUTBOX-4]
     fn drop_expired(&self, outbox: Outbox, now: Timestamp) -> Result<(), ErrorReply> {
         let expire = || self.delivery.expire(outbox, now, &*self.entropy);
-        while expire().map_err(|error| internal(&error))? > 0 {}
+        while expire().map_err(|error| internal("delivery", &error))? > 0 {}
         Ok(())
     }
 
-    /// Deliver one parcel to all but the held-up tickets; gives those that are still to be served.
+    /// Deliver one parcel to all but the held-up tickets; gives those that are still to be served,
+    /// and collects those that nobody can serve. [DS-OUTBOX-5]
     fn ship_parcel(
         &self,
         parcel: &Parcel,
         held: &BTreeSet<Ticket>,
-        wake: &mut Vec<QueueId>,
+        (wake, gone): (&mut Vec<QueueId>, &mut Vec<Ticket>),
     ) -> Result<Vec<Ticket>, ErrorReply> {
         if parcel.domain != self.domain {
             // Federation is a later capability: such a parcel waits until it expires.
@@ -119,14 +127,10 @@ impl Engine {
                 },
                 &*self.entropy,
             )
-            .map_err(|error| internal(&error))?;
+            .map_err(|error| internal("delivery", &error))?;
         wake.extend(delivered.wake);
+        gone.extend(delivered.gone);
         left.extend(delivered.refused);
         Ok(left)
     }
-}
-
-fn internal(error: &(dyn std::error::Error + 'static)) -> ErrorReply {
-    tracing::error!(error, "delivery failed and will be tried again");
-    ErrorCode::Internal.into()
 }

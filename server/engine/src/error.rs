@@ -1,8 +1,9 @@
-//! Why an engine cannot be composed.
+//! Why an engine cannot be composed, and what is said when its own work fails.
 
 use std::fmt;
 
 use protocol::crypto::credential::BadCredential;
+use protocol::error::{ErrorCode, ErrorReply};
 
 /// Why an engine cannot be composed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,3 +27,12 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// Log, once, that something has failed which no request waits for, and which is tried again.
+pub(crate) fn internal(
+    what: &'static str,
+    error: &(dyn std::error::Error + 'static),
+) -> ErrorReply {
+    tracing::error!(error, "{what} failed and will be tried again");
+    ErrorCode::Internal.into()
+}

@@ -14,6 +14,7 @@ mod config;
 mod courier;
 mod effect;
 mod error;
+mod sweep;
 
 use std::fmt;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub use effect::{Effects, Outcome};
 pub use error::Error;
 pub use protocol::crypto::work::Difficulty;
 pub use queue::{Batch, Listener, Policy as QueuePolicy};
+pub use sweep::Swept;
 
 /// The column families that the services keep their rows in.
 #[must_use]

@@ -1,16 +1,47 @@
 //! Which connections may begin, before anything is kept for them.
+//!
+//! ```text
+//! first packet ─► memory, total ─► validated? ──no──► a place, and may it be let in all the same? ─► Retry
+//!                                            └─ yes ─► strangers of its networks, its half-open
+//!                                                      handshakes, its budgets ─► accept
+//! ```
 
-use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
-use crate::config::{Connections, Retry};
+use crate::budget::{Budgets, Spent};
+use crate::clock::Stopwatch;
+use crate::config::{Connections, Handshakes, Retry};
+use crate::cpu::{self, Use};
+use crate::gcra::{Bucket, Quota};
+use crate::headcount::Headcount;
+use crate::identity::Identity;
+use crate::ledger::{CONNECTION_BYTES, Held, Ledger, Pressure};
+use crate::places::{Place, Places};
+use crate::prefix;
 
-/// Counters of one row of the table of networks.
-const COUNTERS: usize = 1 << 14;
-/// Rows: a network is overestimated only if others meet it in each.
-const ROWS: usize = 2;
+/// Refusals that are told to the peer, per second: each takes some 10 microseconds and a packet.
+/// What exceeds them is ignored.
+const REFUSALS_PER_SECOND: u64 = 500;
+
+/// Why a first packet, or a connection, is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// There is not enough memory.
+    Memory,
+    /// There are too many connections in all.
+    Total,
+    /// Too many handshakes are in progress, of this address or, so that others get its place, in all.
+    HalfOpen,
+    /// Too many connections of this network have not shown whose they are.
+    Strangers,
+    /// The network has had its handshakes.
+    Budget,
+    /// All handshakes together take as much of the processors as they may.
+    Processors,
+}
 
 /// What to do with a first packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,58 +51,132 @@ pub(crate) enum Decision {
     /// Have the peer show that it receives at its address.
     Retry,
     /// Tell the peer that there is no room for it.
-    Refuse,
+    Refuse(Reason),
     /// Answer nothing; an honest peer sends again.
-    Ignore,
+    Ignore(Reason),
 }
 
 /// Counts of connections and handshakes, for each network and in all. [NODE-ADMIT-1]
 #[derive(Debug)]
 pub(crate) struct Admission {
     limits: Connections,
+    half_open_max: u32,
+    budgets: Budgets,
     handshakes: AtomicUsize,
     connections: AtomicUsize,
-    networks: Networks,
+    strangers: Headcount,
+    half_open: Headcount,
+    refusals: Bucket,
+    ledger: Arc<Ledger>,
+    used: Arc<Use>,
+    watch: Stopwatch,
 }
 
 impl Admission {
-    pub(crate) fn new(limits: Connections) -> Self {
+    pub(crate) fn new(
+        limits: Connections,
+        handshakes: &Handshakes,
+        ledger: Arc<Ledger>,
+        used: Arc<Use>,
+        watch: Stopwatch,
+    ) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
             limits,
+            half_open_max: handshakes.in_progress_per_address,
+            budgets: Budgets::new(handshakes, cores),
             handshakes: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
-            networks: Networks::new(),
+            strangers: Headcount::new(),
+            half_open: Headcount::new(),
+            refusals: Bucket::default(),
+            ledger,
+            used,
+            watch,
         }
     }
 
-    /// Decide about a first packet. Changes nothing: an address that nobody has validated must
-    /// not fill a network's quota.
-    pub(crate) fn decide(&self, address: SocketAddr, is_validated: bool) -> Decision {
-        let handshakes = self.handshakes.load(Ordering::Relaxed);
-        let connections = self.connections.load(Ordering::Relaxed);
-        if handshakes + connections >= self.limits.total || self.is_network_full(address.ip()) {
-            return Decision::Refuse;
+    /// Decide about a first packet. Charges the networks of a validated address alone: an address
+    /// that nobody has validated must not fill another's quota, so all that it can change is
+    /// whether it is asked to validate it. [NODE-ADMIT-4]
+    pub(crate) fn decide(
+        &self,
+        places: &Places,
+        address: SocketAddr,
+        is_validated: bool,
+    ) -> Decision {
+        let now = self.watch.elapsed();
+        if self.ledger.pressure() >= Pressure::Yellow {
+            return Decision::Ignore(Reason::Memory);
         }
-        if handshakes >= self.limits.handshakes {
-            return Decision::Ignore;
+        if self.handshakes() + self.connections() >= self.limits.total {
+            return self.refuse(Reason::Total, now);
+        }
+        let address = address.ip();
+        if is_validated {
+            return self.decide_validated(address, now);
+        }
+        // Who has not even shown its address must not take another's place.
+        if places.are_taken() {
+            return Decision::Ignore(Reason::HalfOpen);
         }
         let must_validate = match self.limits.retry {
             Retry::Always => true,
-            Retry::Adaptive => handshakes >= self.limits.retry_threshold,
+            Retry::Adaptive => {
+                places.taken() >= self.limits.retry_threshold || self.is_suspect(address, now)
+            }
             Retry::Never => false,
         };
-        if must_validate && !is_validated {
-            Decision::Retry
-        } else {
-            Decision::Accept
+        if must_validate {
+            return Decision::Retry;
+        }
+        match self.budgets.take_unvalidated(now) {
+            Ok(()) => Decision::Accept,
+            Err(_) => Decision::Ignore(Reason::Processors),
         }
     }
 
-    /// A handshake begins.
-    pub(crate) fn begin(self: &Arc<Self>) -> Handshake {
+    fn decide_validated(&self, address: IpAddr, now: Duration) -> Decision {
+        if self.is_network_full(address) {
+            return self.refuse(Reason::Strangers, now);
+        }
+        if self.half_open.count(&prefix::host(address)) >= self.half_open_max {
+            return Decision::Ignore(Reason::HalfOpen);
+        }
+        match self.budgets.take(address, now) {
+            Ok(()) => Decision::Accept,
+            Err(Spent::Network) => self.refuse(Reason::Budget, now),
+            Err(Spent::All) => Decision::Ignore(Reason::Processors),
+        }
+    }
+
+    /// Whether half of a shard's places for handshakes are taken.
+    pub(crate) fn is_crowded(&self, places: &Places) -> bool {
+        places.taken() >= self.limits.handshakes.div_ceil(2)
+    }
+
+    /// The places for handshakes of one more shard.
+    pub(crate) fn places(&self) -> Places {
+        Places::new(self.limits.handshakes)
+    }
+
+    /// A handshake begins. If all places of its shard are taken, the oldest handshake loses its own.
+    /// [NODE-ADMIT-7]
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        places: &Places,
+        address: SocketAddr,
+        is_validated: bool,
+    ) -> Handshake {
         self.handshakes.fetch_add(1, Ordering::Relaxed);
+        if is_validated {
+            self.half_open.add(&prefix::host(address.ip()));
+        }
         Handshake {
             admission: Arc::clone(self),
+            place: places.take(),
+            charged: is_validated.then(|| address.ip()),
+            held: Some(self.ledger.hold(CONNECTION_BYTES)),
         }
     }
 
@@ -85,10 +190,25 @@ impl Admission {
         self.handshakes.load(Ordering::Relaxed)
     }
 
+    fn refuse(&self, reason: Reason, now: Duration) -> Decision {
+        let second = Duration::from_secs(1);
+        let quota = Quota::new(REFUSALS_PER_SECOND, second, REFUSALS_PER_SECOND);
+        match self.refusals.take(quota, 1, now) {
+            Ok(()) => Decision::Refuse(reason),
+            Err(_) => Decision::Ignore(reason),
+        }
+    }
+
+    /// Whether a validated address would be turned away.
+    fn is_suspect(&self, address: IpAddr, now: Duration) -> bool {
+        self.is_network_full(address)
+            || self.half_open.count(&prefix::host(address)) >= self.half_open_max
+            || !self.budgets.has_some(address, now)
+    }
+
     fn is_network_full(&self, address: IpAddr) -> bool {
-        let [narrow, wide] = networks(address);
-        self.networks.count(&narrow) >= self.limits.per_address
-            || self.networks.count(&wide) >= self.limits.per_network
+        self.strangers.count(&prefix::host(address)) >= self.limits.per_address
+            || self.strangers.count(&prefix::network(address)) >= self.limits.per_network
     }
 }
 
@@ -96,29 +216,42 @@ impl Admission {
 #[derive(Debug)]
 pub(crate) struct Handshake {
     admission: Arc<Admission>,
+    place: Place,
+    /// The address, if it was validated and charged before.
+    charged: Option<IpAddr>,
+    held: Option<Held>,
 }
 
-/// There are too many connections, in all or from the peer's network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TooManyConnections;
-
 impl Handshake {
+    /// Wait until a newcomer has got this one's place. [NODE-ADMIT-7]
+    pub(crate) async fn place_lost(&mut self) {
+        self.place.lost().await;
+    }
+
     /// The handshake is over, so the address is the peer's own and can be counted. [NODE-ADMIT-2]
-    pub(crate) fn complete(self, address: SocketAddr) -> Result<Admitted, TooManyConnections> {
+    pub(crate) fn complete(mut self, address: SocketAddr) -> Result<Admitted, Reason> {
         let admission = Arc::clone(&self.admission);
-        if admission.is_network_full(address.ip()) {
-            return Err(TooManyConnections);
+        let address = address.ip();
+        let now = admission.watch.elapsed();
+        let identity = Identity::stranger(address);
+        admission.used.charge(&identity, cpu::HANDSHAKE, now);
+        if admission.is_network_full(address) {
+            return Err(Reason::Strangers);
+        }
+        if self.charged.is_none() && admission.budgets.take(address, now) == Err(Spent::Network) {
+            return Err(Reason::Budget);
         }
         if admission.connections.fetch_add(1, Ordering::Relaxed) >= admission.limits.total {
             admission.connections.fetch_sub(1, Ordering::Relaxed);
-            return Err(TooManyConnections);
+            return Err(Reason::Total);
         }
-        let [narrow, wide] = networks(address.ip());
-        admission.networks.add(&narrow);
-        admission.networks.add(&wide);
+        admission.strangers.add(&prefix::host(address));
+        admission.strangers.add(&prefix::network(address));
         Ok(Admitted {
+            is_stranger: AtomicBool::new(true),
             admission,
-            address: address.ip(),
+            address,
+            _held: self.held.take(),
         })
     }
 }
@@ -126,6 +259,9 @@ impl Handshake {
 impl Drop for Handshake {
     fn drop(&mut self) {
         self.admission.handshakes.fetch_sub(1, Ordering::Relaxed);
+        if let Some(address) = self.charged {
+            self.admission.half_open.remove(&prefix::host(address));
+        }
     }
 }
 
@@ -134,149 +270,198 @@ impl Drop for Handshake {
 pub(crate) struct Admitted {
     admission: Arc<Admission>,
     address: IpAddr,
+    is_stranger: AtomicBool,
+    _held: Option<Held>,
+}
+
+impl Admitted {
+    /// The connection has shown whose it is, and no longer counts for its address. [NODE-ADMIT-5]
+    pub(crate) fn recognise(&self) {
+        if self.is_stranger.swap(false, Ordering::Relaxed) {
+            let strangers = &self.admission.strangers;
+            strangers.remove(&prefix::host(self.address));
+            strangers.remove(&prefix::network(self.address));
+        }
+    }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.admission.connections.fetch_sub(1, Ordering::Relaxed);
-        let [narrow, wide] = networks(self.address);
-        self.admission.networks.remove(&narrow);
-        self.admission.networks.remove(&wide);
-    }
-}
-
-/// A network: prefix length and address with the rest zeroed.
-type Network = (u32, u128);
-
-/// The narrow and the wide network of an address: IPv4 /32 and /24, IPv6 /64 and /48.
-fn networks(address: IpAddr) -> [Network; 2] {
-    let (bits, lengths) = match address.to_canonical() {
-        IpAddr::V4(address) => (u128::from(address.to_bits()) << 96, [32, 24]),
-        IpAddr::V6(address) => (address.to_bits(), [64, 48]),
-    };
-    let family = u32::from(address.to_canonical().is_ipv6()) << 8;
-    lengths.map(|length| (family | length, bits & (u128::MAX << (128 - length))))
-}
-
-/// A count-min table of fixed size: no peer can make it grow.
-#[derive(Debug)]
-struct Networks {
-    rows: [(RandomState, Box<[AtomicU32]>); ROWS],
-}
-
-impl Networks {
-    fn new() -> Self {
-        let row = || {
-            (
-                RandomState::new(),
-                (0..COUNTERS).map(|_| AtomicU32::new(0)).collect(),
-            )
-        };
-        Self {
-            rows: [(); ROWS].map(|()| row()),
-        }
-    }
-
-    fn counters(&self, network: &Network) -> impl Iterator<Item = &AtomicU32> {
-        self.rows.iter().filter_map(move |(hasher, counters)| {
-            let hash = usize::try_from(hasher.hash_one(network) >> 32).unwrap_or_default();
-            counters.get(hash % COUNTERS)
-        })
-    }
-
-    fn add(&self, network: &Network) {
-        self.counters(network).for_each(|counter| {
-            counter.fetch_add(1, Ordering::Relaxed);
-        });
-    }
-
-    fn remove(&self, network: &Network) {
-        self.counters(network).for_each(|counter| {
-            counter.fetch_sub(1, Ordering::Relaxed);
-        });
-    }
-
-    /// At least the number of the network's connections.
-    fn count(&self, network: &Network) -> u32 {
-        let counts = self
-            .counters(network)
-            .map(|counter| counter.load(Ordering::Relaxed));
-        counts.min().unwrap_or_default()
+        self.recognise();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::buffers::Account;
+    use crate::config::Memory;
 
-    fn admission(change: impl FnOnce(&mut Connections)) -> Arc<Admission> {
-        let mut limits = Connections::default();
-        change(&mut limits);
-        Arc::new(Admission::new(limits))
+    fn admission(change: impl FnOnce(&mut Connections, &mut Handshakes)) -> Arc<Admission> {
+        let (mut limits, mut handshakes) = (Connections::default(), Handshakes::default());
+        change(&mut limits, &mut handshakes);
+        let frames = Arc::new(Account::new(1 << 20));
+        let memory = Memory {
+            bytes: 1 << 30,
+            ..Memory::default()
+        };
+        Arc::new(Admission::new(
+            limits,
+            &handshakes,
+            Arc::new(Ledger::new(&memory, frames)),
+            Arc::new(Use::new()),
+            Stopwatch::start(),
+        ))
     }
 
     fn address(text: &str) -> SocketAddr {
         SocketAddr::new(text.parse().unwrap(), 4_433)
     }
 
-    #[test]
-    fn a_network_fills_up_and_others_do_not() {
-        let admission = admission(|limits| limits.per_network = 2);
-        let connect = |text| admission.begin().complete(address(text));
-        let held = [connect("10.0.0.1").unwrap(), connect("10.0.0.2").unwrap()];
-        assert_eq!(connect("10.0.0.3").unwrap_err(), TooManyConnections);
-        assert_eq!(
-            admission.decide(address("10.0.0.3"), true),
-            Decision::Refuse
-        );
-        assert!(connect("10.0.1.1").is_ok());
-        assert!(connect("2001:db8::1").is_ok());
-        drop(held);
-        assert!(connect("10.0.0.3").is_ok());
+    fn connect(admission: &Arc<Admission>, from: &str) -> Result<Admitted, Reason> {
+        let places = admission.places();
+        match admission.decide(&places, address(from), true) {
+            Decision::Accept => admission
+                .begin(&places, address(from), true)
+                .complete(address(from)),
+            Decision::Refuse(reason) | Decision::Ignore(reason) => Err(reason),
+            Decision::Retry => panic!("the address is validated"),
+        }
     }
 
+    /// [NODE-ADMIT-2]
     #[test]
-    fn prefixes_are_those_of_the_design() {
-        let same = |one: &str, two: &str| {
-            let [one, two] = [one, two].map(|text| networks(text.parse().unwrap()));
-            [one[0] == two[0], one[1] == two[1]]
-        };
-        assert_eq!(same("10.0.0.1", "10.0.0.2"), [false, true]);
-        assert_eq!(same("10.0.0.1", "10.0.1.1"), [false, false]);
-        assert_eq!(same("2001:db8::1", "2001:db8::2"), [true, true]);
-        assert_eq!(same("2001:db8:0:1::1", "2001:db8:0:2::1"), [false, true]);
-        assert_eq!(same("10.0.0.1", "::ffff:10.0.0.1"), [true, true]);
+    fn a_network_fills_up_and_others_do_not() {
+        let admission = admission(|limits, _| limits.per_network = 2);
+        let held = ["10.0.0.1", "10.0.0.2"].map(|from| connect(&admission, from).unwrap());
+        let refused = connect(&admission, "10.0.0.3").unwrap_err();
+        assert_eq!(refused, Reason::Strangers);
+        assert!(connect(&admission, "10.0.1.1").is_ok());
+        assert!(connect(&admission, "2001:db8::1").is_ok());
+        drop(held);
+        assert!(connect(&admission, "10.0.0.3").is_ok());
+    }
+
+    /// [NODE-ADMIT-5]
+    #[test]
+    fn those_who_have_shown_whose_they_are_leave_room_at_their_address() {
+        let admission = admission(|limits, _| limits.per_address = 1);
+        let mut held = Vec::new();
+        for _ in 0..10 {
+            let admitted = connect(&admission, "10.0.0.1").unwrap();
+            assert!(connect(&admission, "10.0.0.1").is_err());
+            admitted.recognise();
+            held.push(admitted);
+        }
+        assert_eq!(admission.connections(), 10);
+        drop(held);
+        assert_eq!(admission.connections(), 0);
+        let _stranger = connect(&admission, "10.0.0.1").unwrap();
+        assert!(connect(&admission, "10.0.0.1").is_err());
+    }
+
+    /// [NODE-ADMIT-4]
+    #[test]
+    fn addresses_that_nobody_validated_use_up_nobodys_budget() {
+        let admission = admission(|limits, handshakes| {
+            limits.retry = Retry::Adaptive;
+            handshakes.burst = 3;
+        });
+        let (places, victim) = (admission.places(), address("10.0.0.1"));
+        for _ in 0..50 {
+            drop(admission.begin(&places, victim, false));
+            admission.decide(&places, victim, false);
+        }
+        for _ in 0..3 {
+            assert!(connect(&admission, "10.0.0.1").is_ok());
+        }
+        assert_eq!(connect(&admission, "10.0.0.1").unwrap_err(), Reason::Budget);
+        // Whoever claims to be there is asked to show it.
+        assert_eq!(admission.decide(&places, victim, false), Decision::Retry);
     }
 
     #[test]
     fn addresses_are_validated_once_many_handshakes_are_in_progress() {
-        let admission = admission(|limits| {
+        let admission = admission(|limits, _| {
             limits.retry = Retry::Adaptive;
             limits.retry_threshold = 1;
             limits.handshakes = 2;
         });
-        let peer = address("10.0.0.1");
-        assert_eq!(admission.decide(peer, false), Decision::Accept);
-        let first = admission.begin();
-        assert_eq!(admission.decide(peer, false), Decision::Retry);
-        assert_eq!(admission.decide(peer, true), Decision::Accept);
-        let second = admission.begin();
-        assert_eq!(admission.decide(peer, true), Decision::Ignore);
+        let (places, peer) = (admission.places(), address("10.0.0.1"));
+        let decide = |is_validated| admission.decide(&places, peer, is_validated);
+        assert_eq!(decide(false), Decision::Accept);
+        let first = admission.begin(&places, peer, false);
+        assert_eq!(decide(false), Decision::Retry);
+        assert_eq!(decide(true), Decision::Accept);
+        let second = admission.begin(&places, peer, true);
         drop((first, second));
-        assert_eq!(admission.decide(peer, false), Decision::Accept);
+        assert_eq!(decide(false), Decision::Accept);
+    }
+
+    /// [NODE-ADMIT-7]
+    #[test]
+    fn once_all_places_are_taken_validated_addresses_alone_come_in() {
+        let admission = admission(|limits, _| {
+            limits.retry = Retry::Never;
+            limits.handshakes = 1;
+        });
+        let (places, peer) = (admission.places(), address("10.0.0.1"));
+        let _first = admission.begin(&places, peer, false);
+        let refused = Decision::Ignore(Reason::HalfOpen);
+        assert_eq!(admission.decide(&places, peer, false), refused);
+        assert_eq!(admission.decide(&places, peer, true), Decision::Accept);
+        let other = admission.places();
+        assert_eq!(admission.decide(&other, peer, false), Decision::Accept);
+    }
+
+    /// [NODE-DEADLINE-1]
+    #[test]
+    fn it_is_crowded_while_half_of_the_places_are_taken() {
+        let admission = admission(|limits, _| limits.handshakes = 3);
+        let (places, peer) = (admission.places(), address("10.0.0.1"));
+        let _first = admission.begin(&places, peer, true);
+        assert!(!admission.is_crowded(&places));
+        let second = admission.begin(&places, peer, true);
+        assert!(admission.is_crowded(&places));
+        drop(second);
+        assert!(!admission.is_crowded(&places));
+    }
+
+    #[test]
+    fn one_address_has_few_handshakes_in_progress() {
+        let admission = admission(|_, _| ());
+        let (places, peer) = (admission.places(), address("10.0.0.1"));
+        let held = [(); 8].map(|()| admission.begin(&places, peer, true));
+        let refused = connect(&admission, "10.0.0.1").unwrap_err();
+        assert_eq!(refused, Reason::HalfOpen);
+        assert!(connect(&admission, "10.0.0.2").is_ok());
+        drop(held);
+        assert!(connect(&admission, "10.0.0.1").is_ok());
     }
 
     #[test]
     fn the_total_is_never_exceeded() {
-        let admission = admission(|limits| limits.total = 1);
-        let [first, second] = [(); 2].map(|()| admission.begin());
+        let admission = admission(|limits, _| limits.total = 1);
+        let places = admission.places();
+        let [first, second] =
+            ["10.0.0.1", "10.0.0.2"].map(|from| admission.begin(&places, address(from), true));
         let held = first.complete(address("10.0.0.1")).unwrap();
         assert_eq!(
             second.complete(address("10.0.0.2")).unwrap_err(),
-            TooManyConnections
+            Reason::Total
         );
         assert_eq!(admission.connections(), 1);
         drop(held);
         assert_eq!(admission.connections(), 0);
+    }
+
+    #[test]
+    fn nobody_comes_in_while_memory_is_short() {
+        let admission = admission(|_, _| ());
+        let held = admission.ledger.hold(800 << 20);
+        assert_eq!(connect(&admission, "10.0.0.1").unwrap_err(), Reason::Memory);
+        drop(held);
+        assert!(connect(&admission, "10.0.0.1").is_ok());
     }
 }

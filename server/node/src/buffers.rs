@@ -125,6 +125,7 @@ mod tests {
         assert_eq!(buffers.reservation().grow(60), Ok(()));
     }
 
+    /// [NODE-MEMORY-1]
     #[test]
     fn many_connections_share_the_account_of_the_process() {
         let process = Arc::new(Account::new(100));

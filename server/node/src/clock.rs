@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use protocol::time::Timestamp;
 use ring::rand::{SecureRandom, SystemRandom};
+use rustix::time::{ClockId, clock_gettime};
 use store::Entropy;
 
 /// Random bytes drawn from the operating system at once: a call for each nonce would cost more
@@ -24,9 +25,29 @@ pub(crate) fn instant() -> Instant {
     Instant::now()
 }
 
+/// Measures time since it was started, for all who hold a copy.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self(instant())
+    }
+
+    pub(crate) fn elapsed(self) -> Duration {
+        instant().saturating_duration_since(self.0)
+    }
+}
+
 /// The moment `wait` from now, on the clock that the runtime's timers go by.
 pub(crate) fn deadline(wait: Duration) -> tokio::time::Instant {
     tokio::time::Instant::now() + wait
+}
+
+/// CPU time that this thread has used so far.
+pub(crate) fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 /// A random span below `most`.

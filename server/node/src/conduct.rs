@@ -1,6 +1,5 @@
 //! What one connection may do: requests, bytes, and mistakes.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::clock;
@@ -77,7 +76,6 @@ pub(crate) struct Conduct {
     requests: Bucket,
     bytes: Bucket,
     misbehaviour: Bucket,
-    is_proven: AtomicBool,
 }
 
 impl Conduct {
@@ -102,16 +100,6 @@ impl Conduct {
             Ok(()) => Verdict::Tolerated,
             Err(_) => Verdict::UsedUp,
         }
-    }
-
-    /// A request succeeded.
-    pub(crate) fn prove(&self) {
-        self.is_proven.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether a request ever succeeded.
-    pub(crate) fn is_proven(&self) -> bool {
-        self.is_proven.load(Ordering::Relaxed)
     }
 }
 

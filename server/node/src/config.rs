@@ -3,6 +3,8 @@
 
 mod check;
 mod policy;
+mod protection;
+mod transport;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -16,6 +18,8 @@ use serde::{Deserialize, Deserializer};
 use crate::Error;
 
 pub use policy::{Accounts, Groups, Queues, Work};
+pub use protection::{Handshakes, Memory, Strangers, Watch};
+pub use transport::{FrontDoor, Transport};
 
 /// Everything that an operator decides.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -33,12 +37,27 @@ pub struct Config {
     /// Which connections may begin.
     #[serde(default)]
     pub connections: Connections,
+    /// How many handshakes peers may make.
+    #[serde(default)]
+    pub handshakes: Handshakes,
+    /// What connections may do that have not shown whose they are.
+    #[serde(default)]
+    pub strangers: Strangers,
+    /// How datagrams reach connections.
+    #[serde(default)]
+    pub transport: Transport,
     /// What a connection's streams may take.
     #[serde(default)]
     pub streams: Streams,
     /// What a connection may do.
     #[serde(default)]
     pub budget: Budget,
+    /// What the supervisor of connections lets pass.
+    #[serde(default)]
+    pub watch: Watch,
+    /// Memory that peers may hold.
+    #[serde(default)]
+    pub memory: Memory,
     /// The threads that serve requests.
     #[serde(default)]
     pub workers: Workers,
@@ -92,11 +111,13 @@ pub enum Retry {
 pub struct Connections {
     /// Connections and handshakes in all.
     pub total: usize,
-    /// Connections from one IPv4 address or IPv6 /64.
+    /// Connections from one IPv4 address or IPv6 /64 that have not shown whose they are.
     pub per_address: u32,
-    /// Connections from one IPv4 /24 or IPv6 /48.
+    /// Such connections from one IPv4 /24 or IPv6 /48.
     pub per_network: u32,
-    /// Handshakes in progress.
+    /// Connections of one pseudonym; the oldest goes when there is one more.
+    pub per_identity: usize,
+    /// Handshakes in progress on one shard.
     pub handshakes: usize,
     /// When addresses are validated before the handshake.
     pub retry: Retry,
@@ -110,14 +131,18 @@ pub struct Connections {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Streams {
-    /// Streams open at a time on one connection.
+    /// Streams open at a time on a connection that has shown whose it is.
     pub concurrent: u32,
     /// Milliseconds for a handshake.
     pub handshake_millis: u64,
-    /// Milliseconds until the first request of a connection must have succeeded.
+    /// The same for one that begins while half of the places for handshakes are taken.
+    pub crowded_handshake_millis: u64,
+    /// Milliseconds until a connection must have shown whose it is.
     pub first_request_millis: u64,
-    /// Milliseconds for a frame to arrive whole.
+    /// Milliseconds for a frame to arrive whole, and for a request to be answered.
     pub frame_millis: u64,
+    /// Bytes per second at which a frame must arrive once two seconds have passed.
+    pub frame_bytes_per_second: u32,
     /// Milliseconds for a peer to take a frame.
     pub write_millis: u64,
     /// Milliseconds for requests to finish when the server stops.
@@ -159,6 +184,10 @@ pub struct Workers {
     pub threads: NonZeroUsize,
     /// Requests of one class that may wait for a thread.
     pub waiting: usize,
+    /// Whether requests take turns by who has had how much, rather than as they come.
+    pub fair: bool,
+    /// Milliseconds that requests of who had more than a share wait before they are turned away.
+    pub shed_millis: u64,
 }
 
 /// Memory of the database, in MiB.
@@ -175,10 +204,11 @@ impl Default for Connections {
     fn default() -> Self {
         Self {
             total: 20_000,
-            per_address: 256,
-            per_network: 2_048,
+            per_address: 32,
+            per_network: 1_024,
+            per_identity: 8,
             handshakes: 256,
-            retry: Retry::Adaptive,
+            retry: Retry::Always,
             retry_threshold: 100,
             idle_seconds: 90,
         }
@@ -188,10 +218,12 @@ impl Default for Connections {
 impl Default for Streams {
     fn default() -> Self {
         Self {
-            concurrent: 4,
+            concurrent: 16,
             handshake_millis: 5_000,
+            crowded_handshake_millis: 2_000,
             first_request_millis: 10_000,
             frame_millis: 10_000,
+            frame_bytes_per_second: 1_024,
             write_millis: 60_000,
             grace_millis: 10_000,
             unfinished_bytes_per_connection: 4 << 20,
@@ -220,7 +252,9 @@ impl Default for Workers {
         let threads = const { NonZeroUsize::new(32).unwrap() };
         Self {
             threads,
-            waiting: 1_024,
+            waiting: 2_048,
+            fair: true,
+            shed_millis: 250,
         }
     }
 }
@@ -244,8 +278,13 @@ impl Config {
             metrics: None,
             files,
             connections: Connections::default(),
+            handshakes: Handshakes::default(),
+            strangers: Strangers::default(),
+            transport: Transport::default(),
             streams: Streams::default(),
             budget: Budget::default(),
+            watch: Watch::default(),
+            memory: Memory::default(),
             workers: Workers::default(),
             database: Database::default(),
             accounts: Accounts::default(),
@@ -289,9 +328,19 @@ impl Files {
     }
 }
 
+impl Workers {
+    pub(crate) fn shed_patience(&self) -> Duration {
+        Duration::from_millis(self.shed_millis)
+    }
+}
+
 impl Streams {
-    pub(crate) fn handshake_patience(&self) -> Duration {
-        Duration::from_millis(self.handshake_millis)
+    pub(crate) fn handshake_patience(&self, is_crowded: bool) -> Duration {
+        Duration::from_millis(if is_crowded {
+            self.crowded_handshake_millis
+        } else {
+            self.handshake_millis
+        })
     }
 
     pub(crate) fn first_request_patience(&self) -> Duration {

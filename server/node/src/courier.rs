@@ -23,6 +23,7 @@ use tokio::time::Instant;
 
 use crate::clock;
 use crate::hub::Hub;
+use crate::identity::Identity;
 use crate::worker::Pool;
 
 /// Outboxes remembered at a time. Beyond it they are found again by looking at the store.
@@ -249,7 +250,9 @@ impl Planner {
         };
         let courier = Arc::clone(&self.courier);
         if pool
-            .submit(Class::Send, move || courier.ship_due(outbox))
+            .submit(Class::Send, &Identity::server(), move || {
+                courier.ship_due(outbox);
+            })
             .is_err()
         {
             self.put(outbox, BACKOFF_MIN);
@@ -262,7 +265,9 @@ impl Planner {
         loop {
             let engine = Arc::clone(&self.courier.engine);
             let page = pool
-                .run(Class::Send, move || engine.pending(after, PAGE))
+                .run(Class::Send, &Identity::server(), move || {
+                    engine.pending(after, PAGE)
+                })
                 .await;
             let Ok(Ok(page)) = page else {
                 self.courier.has_forgotten.store(true, Ordering::Relaxed);
@@ -280,7 +285,11 @@ impl Planner {
                 let (courier, pool) = (Arc::clone(&self.courier), Arc::clone(pool));
                 running.spawn(async move {
                     let at_work = Arc::clone(&courier);
-                    let ran = pool.run(Class::Send, move || at_work.ship(outbox)).await;
+                    let ran = pool
+                        .run(Class::Send, &Identity::server(), move || {
+                            at_work.ship(outbox);
+                        })
+                        .await;
                     if ran.is_err() {
                         courier.has_forgotten.store(true, Ordering::Relaxed);
                     }

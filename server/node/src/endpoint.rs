@@ -1,38 +1,32 @@
-//! UDP sockets and TLS: takes handshakes in, hands connections on.
+//! One shard's connections: takes handshakes in, hands connections on.
 
-use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::time::Duration;
 
-use quinn::{Connection, Endpoint, EndpointConfig, Incoming, ServerConfig, TokioRuntime};
+use quinn::{Connection, Endpoint, Incoming};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::admission::{Admitted, Decision, Handshake};
+use crate::admission::{Admitted, Decision, Handshake, Reason};
+use crate::gate::Gate;
 use crate::node::Node;
-use crate::{Error, client, close};
-
-/// Open a socket and serve QUIC on it.
-pub(crate) fn open(
-    address: SocketAddr,
-    endpoint: EndpointConfig,
-    server: ServerConfig,
-) -> Result<Endpoint, Error> {
-    let bound = UdpSocket::bind(address)
-        .and_then(|socket| Endpoint::new(endpoint, Some(server), socket, Arc::new(TokioRuntime)));
-    bound.map_err(|error| Error::Listen { address, error })
-}
+use crate::places::Places;
+use crate::validation::InProgress;
+use crate::{client, close};
 
 /// Accept connections until the server stops, then wait for those that there are.
-pub(crate) async fn run(node: Arc<Node>, endpoint: Endpoint) {
+pub(crate) async fn run(node: Arc<Node>, gate: Arc<Gate>, endpoint: Endpoint) {
     let mut shutdown = node.shutdown.watch();
     let mut connections = JoinSet::new();
+    let places = node.admission.places();
     loop {
         tokio::select! {
             incoming = endpoint.accept() => {
                 let Some(incoming) = incoming else { break };
-                if let Some((incoming, handshake)) = admit(&node, incoming) {
+                if let Some((incoming, begun)) = admit(&node, &places, &gate, incoming) {
                     // Boxed apart, so that a connection does not keep the room of its handshake.
-                    let establish = Box::pin(establish(Arc::clone(&node), incoming, handshake));
+                    let (for_it, gate) = (Arc::clone(&node), Arc::clone(&gate));
+                    let establish = Box::pin(establish(for_it, gate, incoming, begun));
                     connections.spawn(serve(Arc::clone(&node), establish));
                 }
             }
@@ -53,25 +47,58 @@ pub(crate) async fn run(node: Arc<Node>, endpoint: Endpoint) {
     endpoint.close(close::SHUTDOWN, b"the server stops");
 }
 
+/// What is counted as long as a handshake is in progress.
+struct Begun {
+    /// How long it may take.
+    patience: Duration,
+    handshake: Handshake,
+    in_progress: InProgress,
+}
+
 /// Decide about a first packet; gives it back if its handshake may begin. [NODE-ADMIT-1]
-fn admit(node: &Arc<Node>, incoming: Incoming) -> Option<(Incoming, Handshake)> {
+/// [NODE-RETRY-1]
+fn admit(
+    node: &Arc<Node>,
+    places: &Places,
+    gate: &Gate,
+    incoming: Incoming,
+) -> Option<(Incoming, Begun)> {
+    let is_validated = incoming.remote_address_validated();
+    let now = gate.watch.elapsed();
+    if is_validated {
+        gate.governor.prove(incoming.remote_address().ip());
+    } else {
+        gate.validation.note_first_packet(now);
+    }
     let address = incoming.remote_address();
-    match node
-        .admission
-        .decide(address, incoming.remote_address_validated())
-    {
-        Decision::Accept => return Some((incoming, node.admission.begin())),
+    // Asked first: who has to come again must not be charged for it.
+    let decision = if !is_validated && gate.validation.is_asked(now) {
+        Decision::Retry
+    } else {
+        node.admission.decide(places, address, is_validated)
+    };
+    match decision {
+        Decision::Accept => {
+            let is_crowded = node.admission.is_crowded(places);
+            let begun = Begun {
+                // [NODE-DEADLINE-1]
+                patience: node.streams.handshake_patience(is_crowded),
+                handshake: node.admission.begin(places, address, is_validated),
+                in_progress: gate.validation.begin(),
+            };
+            return Some((incoming, begun));
+        }
         Decision::Retry => {
             node.meters.retries.increment(1);
             // Only an address that is validated cannot be asked, and this one is not.
             drop(incoming.retry());
         }
-        Decision::Refuse => {
-            node.meters.connections_refused.increment(1);
+        Decision::Refuse(why) => {
+            node.tally.turned_away(why);
             incoming.refuse();
         }
-        Decision::Ignore => {
-            node.meters.connections_refused.increment(1);
+        Decision::Ignore(why) => {
+            node.tally.turned_away(why);
             incoming.ignore();
         }
     }
@@ -91,26 +118,31 @@ async fn serve(
 /// A handshake, until the connection counts.
 async fn establish(
     node: Arc<Node>,
+    gate: Arc<Gate>,
     incoming: Incoming,
-    handshake: Handshake,
+    mut begun: Begun,
 ) -> Option<(Connection, Admitted)> {
-    let patience = node.streams.handshake_patience();
-    // [NODE-DEADLINE-1]
     let connected = match incoming.accept() {
-        Ok(connecting) => timeout(patience, connecting)
-            .await
-            .ok()
-            .and_then(Result::ok),
+        Ok(connecting) => tokio::select! {
+            connected = timeout(begun.patience, connecting) => connected.ok().and_then(Result::ok),
+            () = begun.handshake.place_lost() => {
+                node.tally.turned_away(Reason::HalfOpen);
+                None
+            }
+        },
         Err(_) => None,
     };
     let Some(connection) = connected else {
         node.meters.handshakes_failed.increment(1);
         return None;
     };
-    match handshake.complete(connection.remote_address()) {
+    drop(begun.in_progress);
+    let address = connection.remote_address();
+    gate.governor.prove(address.ip());
+    match begun.handshake.complete(address) {
         Ok(admitted) => Some((connection, admitted)),
-        Err(_) => {
-            node.meters.connections_refused.increment(1);
+        Err(why) => {
+            node.tally.turned_away(why);
             connection.close(close::TOO_MANY_CONNECTIONS, b"too many connections");
             None
         }

@@ -12,10 +12,13 @@ use tokio::time::{Instant, timeout_at};
 use crate::buffers::{Buffers, Full, Reservation};
 use crate::clock;
 use crate::conduct::Offence;
+use crate::config::Streams;
 
 /// The first piece of memory for a frame; it doubles as bytes really arrive, so that announcing a
 /// long frame costs nothing.
 const FIRST_BYTES: usize = 2 * 1_024;
+/// Time in which a frame may arrive however slowly: a lost packet or two are no attack.
+const GRACE: Duration = Duration::from_secs(2);
 /// What a peer is told to wait when the process holds too many unfinished frames.
 const BUSY_MILLIS: u64 = 1_000;
 
@@ -77,6 +80,39 @@ impl From<Full> for ReadError {
     }
 }
 
+/// How fast a frame must arrive.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// Time for all of it.
+    patience: Duration,
+    /// Time in which it does not matter how fast it is.
+    grace: Duration,
+    /// From then on, so many bytes in each second.
+    bytes_per_second: u32,
+}
+
+impl From<&Streams> for Pace {
+    fn from(streams: &Streams) -> Self {
+        Self {
+            patience: streams.frame_patience(),
+            grace: GRACE,
+            bytes_per_second: streams.frame_bytes_per_second,
+        }
+    }
+}
+
+impl Pace {
+    /// How long after its beginning the next byte of a frame may come when `bytes` have.
+    fn allows(self, bytes: usize) -> Duration {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let earned = Duration::from_secs(1)
+            .saturating_mul(bytes)
+            .checked_div(self.bytes_per_second)
+            .unwrap_or(self.patience);
+        self.patience.min(self.grace.saturating_add(earned))
+    }
+}
+
 /// A frame's payload, with what the frame took on the wire.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Received {
@@ -93,13 +129,13 @@ pub(crate) struct FrameReader<R> {
     expected: Option<Header>,
     body: Vec<u8>,
     reservation: Reservation,
-    patience: Duration,
-    deadline: Option<Instant>,
+    pace: Pace,
+    begun: Option<Instant>,
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
-    /// A reader that gives each frame `patience` to arrive whole.
-    pub(crate) fn new(stream: R, buffers: &Arc<Buffers>, patience: Duration) -> Self {
+    /// A reader that has each frame keep `pace`.
+    pub(crate) fn new(stream: R, buffers: &Arc<Buffers>, pace: Pace) -> Self {
         Self {
             stream,
             header: [0; HEADER_BYTES],
@@ -107,8 +143,8 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             expected: None,
             body: Vec::new(),
             reservation: buffers.reservation(),
-            patience,
-            deadline: None,
+            pace,
+            begun: None,
         }
     }
 
@@ -119,20 +155,35 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 
     /// The first frame, whose time runs from now on. [NODE-DEADLINE-2]
     pub(crate) async fn first(&mut self) -> Result<Received, ReadError> {
-        let deadline = clock::deadline(self.patience);
-        self.deadline = Some(deadline);
-        let filled = timeout_at(deadline, self.fill()).await;
-        match filled.map_err(|_| ReadError::Deadline)?? {
+        self.begun = Some(clock::deadline(Duration::ZERO));
+        match self.fill().await? {
             true => self.finish(),
             false => Err(ReadError::Boundary),
         }
     }
 
+    /// When all of the frame that is being read, or was read last, must be there.
+    pub(crate) fn deadline(&mut self) -> Instant {
+        let patience = self.pace.patience;
+        self.begun() + patience
+    }
+
+    /// When the frame that is being read began.
+    fn begun(&mut self) -> Instant {
+        *self
+            .begun
+            .get_or_insert_with(|| clock::deadline(Duration::ZERO))
+    }
+
+    /// When the next byte of the frame must be there. [NODE-DEADLINE-2]
+    fn due(&mut self) -> Instant {
+        let bytes = self.header_filled + self.body.len();
+        self.begun() + self.pace.allows(bytes)
+    }
+
     /// Nothing but the end of the stream may follow. [NODE-FRAME-2]
     pub(crate) async fn end(&mut self) -> Result<(), ReadError> {
-        let deadline = self
-            .deadline
-            .unwrap_or_else(|| clock::deadline(self.patience));
+        let deadline = self.deadline();
         let mut rest = [0; 1];
         let read = timeout_at(deadline, self.stream.read(&mut rest)).await;
         match read
@@ -147,17 +198,12 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
     /// The next frame, whose time runs from its first byte on; `None` at the end of the stream.
     pub(crate) async fn next(&mut self) -> Result<Option<Received>, ReadError> {
         if self.header_filled == 0 {
-            self.deadline = None;
+            self.begun = None;
             if !self.fill_header_once().await? {
                 return Ok(None);
             }
         }
-        let patience = self.patience;
-        let deadline = *self
-            .deadline
-            .get_or_insert_with(|| clock::deadline(patience));
-        let filled = timeout_at(deadline, self.fill()).await;
-        match filled.map_err(|_| ReadError::Deadline)?? {
+        match self.fill().await? {
             true => self.finish().map(Some),
             false => Err(ReadError::Boundary),
         }
@@ -166,7 +212,9 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
     /// Read on until the frame is complete; `false` if the stream ends before its first byte.
     async fn fill(&mut self) -> Result<bool, ReadError> {
         while self.header_filled < HEADER_BYTES {
-            if !self.fill_header_once().await? {
+            let due = self.due();
+            let filled = timeout_at(due, self.fill_header_once()).await;
+            if !filled.map_err(|_| ReadError::Deadline)?? {
                 return if self.header_filled == 0 {
                     Ok(false)
                 } else {
@@ -185,8 +233,10 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             }
             self.make_room(missing)?;
             let room = (self.body.capacity() - self.body.len()).min(missing);
+            let due = self.due();
             let mut target = (&mut self.body).limit(room);
-            let read = self.stream.read_buf(&mut target).await;
+            let read = timeout_at(due, self.stream.read_buf(&mut target)).await;
+            let read = read.map_err(|_| ReadError::Deadline)?;
             if read.map_err(|_| ReadError::Gone)? == 0 {
                 return Err(ReadError::Boundary);
             }
@@ -240,8 +290,16 @@ mod tests {
     fn reader(patience_millis: u64) -> (DuplexStream, FrameReader<DuplexStream>) {
         let (ours, theirs) = duplex(1 << 22);
         let buffers = Arc::new(Buffers::new(1 << 20, Arc::new(Account::new(1 << 21))));
-        let patience = Duration::from_millis(patience_millis);
-        (ours, FrameReader::new(theirs, &buffers, patience))
+        let reader = FrameReader::new(theirs, &buffers, pace(patience_millis));
+        (ours, reader)
+    }
+
+    fn pace(patience_millis: u64) -> Pace {
+        Pace {
+            patience: Duration::from_millis(patience_millis),
+            grace: GRACE,
+            bytes_per_second: 1_024,
+        }
     }
 
     async fn read(bytes: &[u8]) -> Result<Received, ReadError> {
@@ -306,10 +364,7 @@ mod tests {
             .unwrap();
         assert_eq!(reader.first().await.unwrap().payload, b"payload");
         assert!(poll_once(reader.next()).await.is_none());
-        assert_eq!(
-            reader.deadline, None,
-            "silence between frames has no deadline"
-        );
+        assert_eq!(reader.begun, None, "silence between frames has no deadline");
         peer.write_all(&[0]).await.unwrap();
         assert!(matches!(reader.next().await, Err(ReadError::Deadline)));
     }
@@ -340,7 +395,7 @@ mod tests {
         let process = Arc::new(Account::new(8_192));
         let buffers = Arc::new(Buffers::new(8_192, Arc::clone(&process)));
         let (mut peer, theirs) = duplex(1 << 20);
-        let mut reader = FrameReader::new(theirs, &buffers, Duration::from_millis(20));
+        let mut reader = FrameReader::new(theirs, &buffers, pace(20));
         let framed = frame::encode(&[1; 100_000]).unwrap();
         peer.write_all(&framed[..1_000]).await.unwrap();
         assert!(matches!(reader.first().await, Err(ReadError::Deadline)));
@@ -350,5 +405,31 @@ mod tests {
             reader.first().await,
             Err(ReadError::Full(Full::Connection))
         ));
+    }
+
+    /// [NODE-DEADLINE-2]
+    #[test]
+    fn a_frame_that_dribbles_has_less_time_than_one_that_flows() {
+        let pace = pace(10_000);
+        let seconds = Duration::from_secs;
+        assert_eq!(pace.allows(0), seconds(2));
+        assert_eq!(pace.allows(1_024), seconds(3));
+        assert_eq!(pace.allows(1 << 20), seconds(10));
+    }
+
+    /// [NODE-DEADLINE-2]
+    #[tokio::test]
+    async fn a_frame_that_stops_flowing_is_not_waited_for_to_the_end() {
+        let (mut peer, theirs) = duplex(1 << 20);
+        let buffers = Arc::new(Buffers::new(1 << 20, Arc::new(Account::new(1 << 20))));
+        let pace = Pace {
+            grace: Duration::from_millis(20),
+            ..pace(60_000)
+        };
+        let mut reader = FrameReader::new(theirs, &buffers, pace);
+        let framed = frame::encode(&[1; 100_000]).unwrap();
+        peer.write_all(&framed[..1_000]).await.unwrap();
+        assert!(matches!(reader.first().await, Err(ReadError::Deadline)));
+        assert!(Instant::now() < reader.deadline());
     }
 }

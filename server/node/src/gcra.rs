@@ -22,6 +22,25 @@ impl Quota {
             burst_nanos: unit_nanos.saturating_mul(burst),
         }
     }
+
+    /// When a bucket that is full again at `full_at` will be if `units` are taken from it, or how
+    /// long until they are there. Units of a bucket with `share` come back that much faster.
+    pub(crate) fn advance(
+        self,
+        full_at: u64,
+        units: u64,
+        share: u64,
+        now: Duration,
+    ) -> Result<u64, Duration> {
+        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        let cost = self.unit_nanos.saturating_mul(units) / share.max(1);
+        let next = full_at.max(now).saturating_add(cost);
+        let lead = next - now;
+        if lead > self.burst_nanos {
+            return Err(Duration::from_nanos(lead - self.burst_nanos));
+        }
+        Ok(next)
+    }
 }
 
 /// One bucket; full when made. Times are nanoseconds since some beginning that all calls share.
@@ -34,15 +53,9 @@ pub(crate) struct Bucket {
 impl Bucket {
     /// Take `units`, or say how long until they are there. Takes nothing if it refuses.
     pub(crate) fn take(&self, quota: Quota, units: u64, now: Duration) -> Result<(), Duration> {
-        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-        let cost = quota.unit_nanos.saturating_mul(units);
         let mut full_at = self.full_at.load(Ordering::Relaxed);
         loop {
-            let next = full_at.max(now).saturating_add(cost);
-            let lead = next - now;
-            if lead > quota.burst_nanos {
-                return Err(Duration::from_nanos(lead - quota.burst_nanos));
-            }
+            let next = quota.advance(full_at, units, 1, now)?;
             let swapped = self.full_at.compare_exchange_weak(
                 full_at,
                 next,

@@ -29,7 +29,7 @@ use zeroize::Zeroizing;
 use crate::Error;
 use crate::clock::SystemEntropy;
 use crate::config::Files;
-use crate::tls::TransportKeys;
+use crate::quic::TransportKeys;
 
 /// How long a new root is valid.
 const ROOT_LIFETIME: Duration = Duration::from_secs(20 * 365 * 86_400);
@@ -282,6 +282,7 @@ mod tests {
         assert!(matches!(again, Err(Error::Exists { .. })));
     }
 
+    /// [NODE-KEYS-1]
     #[test]
     fn a_secret_that_others_may_read_is_refused() {
         let (_directory, files, domain) = made();

@@ -114,6 +114,8 @@ async fn push(
     loop {
         if let Some(framed) = framed.take() {
             client.node.meters.bytes_sent.increment(framed.len() as u64);
+            let _held = client.node.ledger.hold(framed.len());
+            client.note_written(framed.len());
             let written = write(send, framed, client.node.streams.write_patience());
             if Box::pin(written).await.is_err() {
                 return End::Gone;
@@ -149,7 +151,8 @@ async fn push(
 /// The entries from `from` on. `Gone` after a wait if the pool is full.
 async fn entries(client: &Client, listener: &Arc<Listener>, from: Seq) -> Result<Pushed, End> {
     let (engine, listener) = (Arc::clone(&client.node.engine), Arc::clone(listener));
-    let read = client.node.pool.run(Class::Listen, move || {
+    let identity = client.identity();
+    let read = client.node.pool.run(Class::Listen, &identity, move || {
         let batch = engine.entries(&listener, from)?;
         let framed = if batch.is_empty {
             None
@@ -175,10 +178,10 @@ async fn entries(client: &Client, listener: &Arc<Listener>, from: Seq) -> Result
 /// The event that tells how few KeyPackages are left; nothing if that cannot be found out.
 async fn key_packages_low(client: &Client, listener: &Arc<Listener>) -> Option<Vec<u8>> {
     let (engine, listener) = (Arc::clone(&client.node.engine), Arc::clone(listener));
-    let count = client
-        .node
-        .pool
-        .run(Class::Issue, move || engine.key_packages_left(&listener));
+    let identity = client.identity();
+    let count = client.node.pool.run(Class::Issue, &identity, move || {
+        engine.key_packages_left(&listener)
+    });
     let left = count.await.ok()?.ok()?;
     frame::encode(&encode(&ListenEvent::KeyPackagesLow(left))).ok()
 }
@@ -229,9 +232,13 @@ async fn take_ack(client: &Client, listener: &Arc<Listener>, ack: Received) -> R
         tokio::time::sleep(wait.min(client.node.streams.frame_patience())).await;
     }
     client.node.meters.acks.increment(1);
+    client.note_activity();
     let (engine, listener) = (Arc::clone(&client.node.engine), Arc::clone(listener));
     let pool = &client.node.pool;
-    let taken = pool.run(Class::Listen, move || engine.ack(&listener, &ack.payload));
+    let identity = client.identity();
+    let taken = pool.run(Class::Listen, &identity, move || {
+        engine.ack(&listener, &ack.payload)
+    });
     let refusal = taken.await.ok().and_then(Result::err);
     // What failed on our side is made good by the next acknowledgement.
     let is_their_fault =

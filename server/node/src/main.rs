@@ -7,8 +7,13 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use node::init::{Certificate, check, init};
-use node::{Config, Error, Options, Server, Signals, Wish};
-use tracing_subscriber::EnvFilter;
+use node::{Config, Error, LogCap, Options, Server, Signals, Wish};
+use tracing::level_filters::LevelFilter;
+use tracing::subscriber::Interest;
+use tracing_subscriber::filter::{DynFilterFn, FilterExt};
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 use crate::cli::{Cli, Command, Init, Serve};
 
@@ -54,14 +59,22 @@ fn say(what: &str) {
 fn start_log(cli: &Cli) -> Result<(), String> {
     let filter = EnvFilter::try_new(format!("{QUIET},{}", cli.log))
         .map_err(|error| format!("--log: {error}"))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    let started = if cli.log_json {
-        log.json().try_init()
+    // Whatever --log says, no peer decides how much is written. [NODE-LOG-1]
+    let cap = LogCap::new();
+    let cap = DynFilterFn::new(move |line, _: &Context<'_, Registry>| cap.allows(line.target()))
+        .with_callsite_filter(|line| match LogCap::covers(line.target()) {
+            true => Interest::sometimes(),
+            false => Interest::always(),
+        })
+        .with_max_level_hint(LevelFilter::TRACE);
+    let filter = filter.and(cap);
+    let log = fmt::layer().with_writer(std::io::stderr);
+    let log = if cli.log_json {
+        log.json().with_filter(filter).boxed()
     } else {
-        log.try_init()
+        log.with_filter(filter).boxed()
     };
+    let started = Registry::default().with(log).try_init();
     started.map_err(|error| error.to_string())
 }
 

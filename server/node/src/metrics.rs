@@ -5,16 +5,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram, with_local_recorder};
+use metrics::{Counter, Gauge, counter, gauge, with_local_recorder};
 use metrics_exporter_prometheus::{ExporterFuture, PrometheusBuilder};
 use protocol::request::REGISTRY;
 use store::Statistics;
 
 use crate::Error;
+use crate::gate::TransportMeters;
 use crate::node::Node;
+use crate::tally::{Tally, WorkMeters};
 
 /// How often what is only counted elsewhere is copied.
-const SAMPLE_EVERY: Duration = Duration::from_secs(5);
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 /// Upper bounds of the histograms, in seconds.
 const SECONDS: &[f64] = &[
     0.000_1, 0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0,
@@ -41,13 +43,15 @@ pub(crate) struct Meters {
     requests: Vec<[Counter; ENDINGS.len()]>,
     pub(crate) bad_frames: Counter,
     pub(crate) handshakes_failed: Counter,
-    pub(crate) connections_refused: Counter,
     pub(crate) retries: Counter,
-    pub(crate) misbehaviour_closes: Counter,
     pub(crate) bytes_received: Counter,
     pub(crate) bytes_sent: Counter,
     pub(crate) acks: Counter,
-    pub(crate) worker_wait: Histogram,
+    /// Groups that could not be swept.
+    pub(crate) sweeps_failed: Counter,
+    pub(crate) work: WorkMeters,
+    pub(crate) tally: Tally,
+    pub(crate) transport: TransportMeters,
     sampled: Sampled,
 }
 
@@ -95,13 +99,14 @@ impl Meters {
             requests: REGISTRY.iter().map(|entry| request(entry.name)).collect(),
             bad_frames: counter!("hearthd_bad_frames_total"),
             handshakes_failed: counter!("hearthd_handshakes_failed_total"),
-            connections_refused: counter!("hearthd_connections_refused_total"),
             retries: counter!("hearthd_retries_total"),
-            misbehaviour_closes: counter!("hearthd_misbehaviour_closes_total"),
             bytes_received: counter!("hearthd_frame_bytes_received_total"),
             bytes_sent: counter!("hearthd_frame_bytes_sent_total"),
             acks: counter!("hearthd_acks_total"),
-            worker_wait: histogram!("hearthd_worker_wait_seconds"),
+            sweeps_failed: counter!("hearthd_sweeps_failed_total"),
+            work: WorkMeters::register(),
+            tally: Tally::register(),
+            transport: TransportMeters::register(),
             sampled: Sampled::register(),
         }
     }

@@ -6,14 +6,20 @@ use engine::{Effects, Engine};
 use protocol::id::Domain;
 use store::Backend;
 
+use crate::accounts::Accounts;
 use crate::admission::Admission;
 use crate::buffers::Account;
+use crate::clock::Stopwatch;
 use crate::conduct::Quotas;
-use crate::config::Streams;
+use crate::config::{Strangers, Streams, Watch};
 use crate::courier::Courier;
+use crate::cpu::Use;
 use crate::hub::Hub;
+use crate::ledger::Ledger;
 use crate::metrics::Meters;
 use crate::shutdown::Shutdown;
+use crate::supervisor::Supervisor;
+use crate::tally::Tally;
 use crate::worker::Pool;
 
 /// A running server, without its sockets.
@@ -26,9 +32,19 @@ pub(crate) struct Node {
     pub(crate) hub: Arc<Hub>,
     pub(crate) courier: Arc<Courier>,
     pub(crate) meters: Meters,
+    pub(crate) tally: Tally,
+    pub(crate) watch: Stopwatch,
     pub(crate) quotas: Quotas,
     pub(crate) streams: Streams,
+    pub(crate) strangers: Strangers,
+    /// Bytes of windows before a connection has shown whose it is: to receive, to send.
+    pub(crate) first_windows: (u32, u32),
+    pub(crate) watch_limits: Watch,
     pub(crate) admission: Arc<Admission>,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) supervisor: Arc<Supervisor>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) used: Arc<Use>,
     pub(crate) frame_bytes: Arc<Account>,
     pub(crate) shutdown: Shutdown,
 }

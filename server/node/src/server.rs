@@ -9,27 +9,33 @@ use std::time::Duration;
 use engine::{Engine, EngineConfig};
 use protocol::id::Domain;
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Endpoint, ServerConfig};
 use store::{Backend, Entropy, Store};
 use store_rocksdb::{RocksBackend, RocksOptions};
 use tempfile::TempDir;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::accounts::Accounts;
 use crate::admission::Admission;
 use crate::buffers::Account;
-use crate::clock::SystemEntropy;
+use crate::clock::{Stopwatch, SystemEntropy};
 use crate::conduct::Quotas;
 use crate::config::{Config, Files};
 use crate::courier::{Courier, Planner};
+use crate::cpu::Use;
+use crate::gate::Gate;
 use crate::hub::Hub;
 use crate::keys::{self, Keys};
+use crate::ledger::Ledger;
+use crate::listener::{Listener, Plan};
 use crate::metrics::{self, Meters};
 use crate::node::Node;
+use crate::quic::{Settings, TransportKeys};
 use crate::shutdown::Shutdown;
-use crate::tls::TransportKeys;
+use crate::supervisor::{self, Supervisor};
 use crate::worker::Pool;
-use crate::{Error, clock, endpoint, tls};
+use crate::{Error, clock, endpoint, sweep, tls};
 
 /// How long closing the sockets may take: the last packets are sent a few times.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -89,9 +95,11 @@ impl Options {
 /// A running server. Dropping it ends everything at once, as a crash would; see [`Self::shutdown`].
 pub struct Server {
     node: Arc<Node>,
-    endpoints: Vec<Endpoint>,
+    listening: Vec<Listener>,
     addresses: Vec<SocketAddr>,
-    settings: Mutex<ServerConfig>,
+    settings: Mutex<Settings>,
+    /// Closed when no socket is left.
+    sockets: mpsc::Receiver<()>,
     files: Files,
     listeners: JoinSet<()>,
     background: JoinSet<()>,
@@ -126,20 +134,28 @@ impl Server {
         } = opened.map_err(|error| Error::System(error.into()))??;
         let (meters, exporter) = Meters::new(config.metrics)?;
         let (node, planner) = assemble(&config, engine, backend, meters)?;
-        let settings = tls::server(crypto, &keys, &config.connections, &config.streams);
-        let mut endpoints = Vec::with_capacity(config.listen.len());
-        let mut addresses = Vec::with_capacity(config.listen.len());
-        for address in &config.listen {
-            let endpoint = endpoint::open(*address, keys.endpoint(), settings.clone())?;
-            addresses.push(endpoint.local_addr()?);
-            endpoints.push(endpoint);
-        }
+        let gate = Arc::new(Gate::new(&config, &keys, node.meters.transport.clone()));
+        let settings = Settings::new(crypto, &keys, &config);
+        let (alive, sockets) = mpsc::channel(1);
+        let plan = Plan {
+            transport: &config.transport,
+            keys: &keys,
+            settings: &settings,
+            gate: &gate,
+            alive: &alive,
+        };
+        let listening = config.listen.iter().map(|address| plan.listen(*address));
+        let listening = listening.collect::<Result<Vec<_>, _>>()?;
         let mut listeners = JoinSet::new();
-        for endpoint in &endpoints {
-            listeners.spawn(endpoint::run(Arc::clone(&node), endpoint.clone()));
+        for endpoint in listening.iter().flat_map(|listener| &listener.endpoints) {
+            let (node, gate) = (Arc::clone(&node), Arc::clone(&gate));
+            listeners.spawn(endpoint::run(node, gate, endpoint.clone()));
         }
         let mut background = JoinSet::new();
         background.spawn(planner.run(Arc::clone(&node.pool)));
+        background.spawn(sweep::run(Arc::clone(&node)));
+        background.spawn(supervisor::run(Arc::clone(&node)));
+        background.spawn(async move { gate.lag.watch(&gate.meters.lag).await });
         if let Some(exporter) = exporter {
             background.spawn(metrics::sample(Arc::clone(&node)));
             background.spawn(async move {
@@ -150,9 +166,10 @@ impl Server {
         }
         Ok(Self {
             node,
-            endpoints,
-            addresses,
+            addresses: listening.iter().map(|listener| listener.address).collect(),
+            listening,
             settings: Mutex::new(settings),
+            sockets,
             files: config.files.clone(),
             listeners,
             background,
@@ -197,9 +214,13 @@ impl Server {
     pub fn reload_certificate(&self) -> Result<(), Error> {
         let crypto = tls::load(&self.files.tls_certificate, &self.files.tls_key)?;
         let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        *settings = tls::with_certificate(&settings, crypto);
-        for endpoint in &self.endpoints {
-            endpoint.set_server_config(Some(settings.clone()));
+        settings.set_certificate(crypto);
+        for endpoint in self
+            .listening
+            .iter()
+            .flat_map(|listener| &listener.endpoints)
+        {
+            endpoint.set_server_config(Some(settings.workers()));
         }
         Ok(())
     }
@@ -208,7 +229,8 @@ impl Server {
     pub async fn shutdown(self) {
         let Self {
             node,
-            endpoints,
+            listening,
+            mut sockets,
             mut listeners,
             mut background,
             directory,
@@ -218,9 +240,12 @@ impl Server {
         while listeners.join_next().await.is_some() {}
         background.shutdown().await;
         node.courier.stop();
-        for endpoint in &endpoints {
+        for endpoint in listening.iter().flat_map(|listener| &listener.endpoints) {
             drop(timeout(CLOSING, endpoint.wait_idle()).await);
         }
+        // Another server may have the address at once.
+        drop(listening);
+        drop(timeout(CLOSING, sockets.recv()).await);
         let closed = tokio::task::spawn_blocking(move || {
             node.pool.close();
             drop(node);
@@ -276,9 +301,22 @@ fn assemble(
 ) -> Result<(Arc<Node>, Planner), Error> {
     let engine = Arc::new(engine);
     let hub = Arc::new(Hub::default());
-    let waits = meters.worker_wait.clone();
-    let observe_wait = Box::new(move |wait: Duration| waits.record(wait.as_secs_f64()));
-    let pool = Pool::start(config.workers.threads, config.workers.waiting, observe_wait)?;
+    let (watch, used) = (Stopwatch::start(), Arc::new(Use::new()));
+    let pool = Pool::start(
+        config.workers,
+        Arc::clone(&used),
+        watch,
+        meters.work.clone(),
+    )?;
+    let frame_bytes = Arc::new(Account::new(config.streams.unfinished_bytes));
+    let ledger = Arc::new(Ledger::new(&config.memory, Arc::clone(&frame_bytes)));
+    let admission = Admission::new(
+        config.connections,
+        &config.handshakes,
+        Arc::clone(&ledger),
+        Arc::clone(&used),
+        watch,
+    );
     let (courier, planner) = Courier::new(Arc::clone(&engine), Arc::clone(&hub));
     let node = Node {
         domain: config.domain.clone(),
@@ -287,11 +325,23 @@ fn assemble(
         pool: Arc::new(pool),
         hub,
         courier,
+        tally: meters.tally.clone(),
         meters,
+        watch,
         quotas: Quotas::new(&config.budget),
         streams: config.streams,
-        admission: Arc::new(Admission::new(config.connections)),
-        frame_bytes: Arc::new(Account::new(config.streams.unfinished_bytes)),
+        strangers: config.strangers,
+        first_windows: (
+            config.transport.first_receive_window,
+            config.transport.first_send_window,
+        ),
+        watch_limits: config.watch,
+        admission: Arc::new(admission),
+        accounts: Arc::new(Accounts::new(config.connections.per_identity)),
+        supervisor: Arc::new(Supervisor::default()),
+        ledger,
+        used,
+        frame_bytes,
         shutdown: Shutdown::new(),
     };
     Ok((Arc::new(node), planner))

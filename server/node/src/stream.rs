@@ -1,26 +1,31 @@
 //! One stream: one request in, one reply out.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use engine::{Listener, Outcome, Served};
 use protocol::error::{ErrorCode, ErrorReply};
 use protocol::frame;
+use protocol::pseudonym::pseudonym;
 use protocol::queue::Listen;
-use protocol::request::{Operation, OperationEntry, encode_reply, peek};
+use protocol::request::{AccessMode, Operation, OperationEntry, encode_reply, peek};
 use quinn::{RecvStream, SendStream};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use crate::client::Client;
 use crate::clock;
 use crate::close;
 use crate::conduct::Offence;
-use crate::frames::{FrameReader, ReadError};
+use crate::frames::{FrameReader, Pace, ReadError};
 use crate::hub::Subscription;
+use crate::identity;
+use crate::ledger::Held;
 use crate::listen::Listening;
 use crate::metrics::Ending;
+use crate::tally::Ended;
 
 /// What a peer is told to wait when its class has too many requests waiting, and how much of it
 /// is left to chance.
@@ -61,14 +66,50 @@ fn reply_frame(payload: &[u8]) -> Vec<u8> {
 
 /// What a worker thread hands back: frames that are ready to be sent.
 enum Answer {
-    Reply { framed: Vec<u8>, outcome: Outcome },
-    Listen { framed: Vec<u8>, listener: Listener },
+    Reply {
+        framed: Vec<u8>,
+        outcome: Outcome,
+        is_success: bool,
+    },
+    Listen {
+        framed: Vec<u8>,
+        listener: Listener,
+    },
 }
 
 /// A request that was read whole.
 struct Request {
     entry: OperationEntry,
     payload: Vec<u8>,
+    /// Until when it is worth an answer.
+    deadline: tokio::time::Instant,
+    held: Held,
+}
+
+/// What is known of a request while it is served.
+#[derive(Clone, Copy)]
+struct Asked {
+    code: u16,
+    mode: AccessMode,
+    bytes: usize,
+    /// Whose the connection is if the request succeeds.
+    account: Option<u64>,
+}
+
+impl Asked {
+    fn new(client: &Client, request: &Request) -> Self {
+        let (entry, payload) = (&request.entry, &request.payload);
+        let account = match client.standing.account() {
+            Some(_) => None,
+            None => pseudonym(entry, payload).map(|name| identity::account(&name)),
+        };
+        Self {
+            code: entry.code,
+            mode: entry.mode,
+            bytes: payload.len(),
+            account,
+        }
+    }
 }
 
 /// Serve one stream. Gives what is left to do if the request was to listen.
@@ -77,8 +118,8 @@ pub(crate) async fn serve(
     mut send: SendStream,
     recv: RecvStream,
 ) -> Option<Listening> {
-    let patience = client.node.streams.frame_patience();
-    let mut reader = FrameReader::new(recv, &client.buffers, patience);
+    let pace = Pace::from(&client.node.streams);
+    let mut reader = FrameReader::new(recv, &client.buffers, pace);
     let request = match receive(&client, &mut reader).await {
         Ok(request) => request,
         Err(refusal) => {
@@ -86,9 +127,9 @@ pub(crate) async fn serve(
             return None;
         }
     };
-    let code = request.entry.code;
+    let asked = Asked::new(&client, &request);
     let Some(answer) = ask(&client, request).await else {
-        client.node.meters.request(code, Ending::Busy);
+        client.node.meters.request(asked.code, Ending::Busy);
         let wait = BUSY_WAIT + clock::jitter(BUSY_SPREAD);
         reply(
             &client,
@@ -99,13 +140,17 @@ pub(crate) async fn serve(
         return None;
     };
     match answer {
-        Answer::Reply { framed, outcome } => {
+        Answer::Reply {
+            framed,
+            outcome,
+            is_success,
+        } => {
+            note(&client, &asked, outcome, is_success);
             reply(&client, &mut send, framed).await;
-            note(&client, code, outcome);
             None
         }
         Answer::Listen { framed, listener } => {
-            note(&client, code, Outcome::Fine);
+            note(&client, &asked, Outcome::Fine, true);
             let Some(subscription) = subscribe(&client, &listener) else {
                 reply(
                     &client,
@@ -164,9 +209,22 @@ async fn receive(
         .meters
         .bytes_received
         .increment(received.wire_bytes as u64);
+    client.note_activity();
+    let node = &client.node;
+    let admitted = client
+        .standing
+        .admit(&node.strangers, entry.mode, received.wire_bytes);
+    // [NODE-STRANGER-1]
+    admitted.map_err(|_| {
+        client.end(Ended::SpentStranger);
+        Refusal {
+            reply: None,
+            offence: None,
+        }
+    })?;
     client
         .conduct
-        .admit_request(&client.node.quotas, received.wire_bytes)
+        .admit_request(&node.quotas, received.wire_bytes)
         .map_err(|wait| {
             client.node.meters.request(entry.code, Ending::RateLimited);
             let reply = Some(waiting(ErrorCode::RateLimited, wait));
@@ -177,7 +235,9 @@ async fn receive(
         })?;
     Ok(Request {
         entry,
+        held: node.ledger.hold(received.payload.len()),
         payload: received.payload,
+        deadline: reader.deadline(),
     })
 }
 
@@ -202,15 +262,23 @@ async fn refuse(client: &Client, send: &mut SendStream, recv: &mut RecvStream, r
     }
 }
 
-/// Have a worker thread serve the request; `None` if too many wait. The reply is handed over before
-/// anything that the request caused is done. [NODE-EFFECT-1]
+/// Have a worker thread serve the request; `None` if too many wait, or it was not begun in time. The
+/// reply is handed over before anything that the request caused is done. [NODE-EFFECT-1]
 async fn ask(client: &Arc<Client>, request: Request) -> Option<Answer> {
-    let (sender, receiver) = oneshot::channel();
-    let Request { entry, payload } = request;
+    let (sender, mut receiver) = oneshot::channel();
+    let Request {
+        entry,
+        payload,
+        deadline,
+        held,
+    } = request;
     let asker = Arc::clone(client);
+    let begun = Arc::new(AtomicBool::new(false));
+    let begins = Arc::clone(&begun);
     let job = move || {
-        // A peer that has taken its request back gets no work done.
-        if sender.is_closed() {
+        let _held = held;
+        // A peer that has taken its request back, or was told to come back, gets no work done.
+        if sender.is_closed() || begins.swap(true, Ordering::AcqRel) {
             return;
         }
         let node = &asker.node;
@@ -223,6 +291,7 @@ async fn ask(client: &Arc<Client>, request: Request) -> Option<Answer> {
                 Answer::Reply {
                     framed: reply_frame(&payload),
                     outcome,
+                    is_success: payload.first() == Some(&0),
                 },
                 effects,
             ),
@@ -242,13 +311,22 @@ async fn ask(client: &Arc<Client>, request: Request) -> Option<Answer> {
         drop(sender.send(answer));
         node.apply(effects);
     };
-    client.node.pool.submit(entry.class, job).ok()?;
-    receiver.await.ok()
+    let pool = &client.node.pool;
+    pool.submit(entry.class, &client.identity(), job).ok()?;
+    match timeout_at(deadline, &mut receiver).await {
+        Ok(answer) => answer.ok(),
+        // What has not begun by now need not begin. [NODE-DEADLINE-5]
+        Err(_) if !begun.swap(true, Ordering::AcqRel) => None,
+        Err(_) => receiver.await.ok(),
+    }
 }
 
 /// Send the only frame of an answer, and end the stream.
 async fn reply(client: &Client, send: &mut SendStream, framed: Vec<u8>) {
     client.node.meters.bytes_sent.increment(framed.len() as u64);
+    client.note_written(framed.len());
+    client.standing.sent(framed.len());
+    let _held = client.node.ledger.hold(framed.len());
     if write(send, framed, client.node.streams.write_patience())
         .await
         .is_ok()
@@ -258,17 +336,22 @@ async fn reply(client: &Client, send: &mut SendStream, framed: Vec<u8>) {
     }
 }
 
-fn note(client: &Client, code: u16, outcome: Outcome) {
-    let ending = match outcome {
-        Outcome::Fine => {
-            client.conduct.prove();
-            Ending::Fine
+/// Draw conclusions from how a request ended.
+fn note(client: &Client, asked: &Asked, outcome: Outcome, is_success: bool) {
+    match asked.account {
+        Some(account) if is_success => client.recognise(account),
+        _ if asked.mode == AccessMode::Pseudonymous && !is_success => {
+            client.standing.failed(asked.bytes);
         }
+        _ => {}
+    }
+    let ending = match outcome {
+        Outcome::Fine => Ending::Fine,
         Outcome::Refused => {
             client.charge(Offence::Refused);
             Ending::Refused
         }
         Outcome::Failed => Ending::Failed,
     };
-    client.node.meters.request(code, ending);
+    client.node.meters.request(asked.code, ending);
 }

@@ -164,7 +164,8 @@ async fn start(change: impl FnOnce(&mut Config)) -> Server {
 /// [QS-LISTEN-1] [NODE-LISTEN-1]
 #[tokio::test(flavor = "multi_thread")]
 async fn entries_are_sent_from_the_start_and_then_as_they_arrive() {
-    let server = start(|_| ()).await;
+    // The sender never shows whose it is.
+    let server = start(|config| config.strangers.requests = 100).await;
     let (owner, ticket) = Owner::with_queue(&server, 1).await;
     let sender = Raw::connect(&server).await;
     for seq in 0..3 {

@@ -119,6 +119,7 @@ mod tests {
         assert!(world.rows().is_empty());
     }
 
+    /// [QS-CREATE-2]
     #[test]
     fn a_key_that_nothing_can_be_sealed_to_is_refused() {
         let world = World::new();

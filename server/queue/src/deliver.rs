@@ -50,8 +50,8 @@ pub struct Delivered {
     pub wake: Vec<QueueId>,
     /// The queue, or the ticket's share of it, has no room: to be tried again later.
     pub refused: Vec<Ticket>,
-    /// How many tickets led nowhere. It is no use to try them again.
-    pub gone: usize,
+    /// Tickets that led nowhere. It is no use to try them again.
+    pub gone: Vec<Ticket>,
 }
 
 /// A queue on a parcel's way, with the tickets that lead there.
@@ -76,12 +76,13 @@ impl Queue {
     /// `TooLarge`, or the store's: some tickets may have been served; the parcel may come again.
     pub fn deliver(&self, parcel: &Parcel<'_>, entropy: &dyn Entropy) -> Result<Delivered, Error> {
         let load = Load::new(parcel.link, parcel.seq, parcel.payload)?;
-        let mut opened: Vec<_> = parcel
-            .tickets
-            .iter()
-            .filter_map(|ticket| self.open(ticket))
-            .collect();
-        let gone = parcel.tickets.len() - opened.len();
+        let (mut opened, mut gone) = (Vec::with_capacity(parcel.tickets.len()), Vec::new());
+        for ticket in parcel.tickets {
+            match self.open(ticket) {
+                Some(ticket) => opened.push(ticket),
+                None => gone.push(*ticket),
+            }
+        }
         // One transaction per queue; the order of a queue's own tickets is kept.
         opened.sort_by_key(|opened| opened.queue);
         let ways: Vec<_> = opened.iter().map(|opened| opened.way).collect();
@@ -148,7 +149,7 @@ impl Queue {
 impl Delivered {
     fn count(&mut self, stop: &Stop<'_, '_>, result: Result<Outcome, Error>) -> Result<(), Error> {
         match result {
-            Ok(Outcome::Gone) => self.gone += stop.ways.len(),
+            Ok(Outcome::Gone) => self.gone.extend(stop.ways.iter().map(|way| *way.ticket)),
             Ok(Outcome::Present { refused }) => {
                 // Also if it was there already: the first wake may have been lost.
                 if refused.len() < stop.ways.len() {
@@ -185,7 +186,7 @@ mod tests {
                 (
                     delivered.wake.len(),
                     delivered.refused.len(),
-                    delivered.gone
+                    delivered.gone.len()
                 ),
                 (3, 0, 0)
             );
@@ -293,7 +294,7 @@ mod tests {
 
     /// [QS-DELIVER-3]
     #[test]
-    fn tickets_that_lead_nowhere_are_counted_and_store_nothing() {
+    fn tickets_that_lead_nowhere_are_named_and_store_nothing() {
         let world = World::new();
         let nobody = Person::new(9);
         let vanished = OpenTicket::generate(nobody.queue(), &world.entropy);
@@ -302,7 +303,7 @@ mod tests {
         assert_eq!(
             delivered,
             Delivered {
-                gone: 2,
+                gone: vec![Ticket([1; 64]), vanished],
                 ..Delivered::default()
             }
         );

@@ -4,13 +4,14 @@
 
 use openmls::prelude::{
     BasicCredential, Ciphersuite, CredentialType, Extension, ExtensionType, KeyPackage,
-    KeyPackageIn, LeafNode, MlsMessageBodyIn, MlsMessageIn, OpenMlsProvider, ProtocolVersion,
-    VerifiableCiphersuite,
+    KeyPackageIn, LeafNode, MlsMessageBodyIn, MlsMessageIn, OpenMlsProvider, ProposalType,
+    ProtocolVersion, VerifiableCiphersuite,
 };
 use openmls_rust_crypto::OpenMlsRustCrypto;
 use protocol::codec::decode_exact;
 use protocol::crypto::identity::{IDENTITY_BYTES, SEALED_IDENTITY_EXTENSION, SealedIdentity};
 use protocol::crypto::sealed::OVERHEAD_BYTES;
+use protocol::group_policy::GROUP_POLICY_EXTENSION;
 use protocol::limit::{EXTENSIONS_BYTES_MAX, PACKAGE_DAYS_MAX};
 use protocol::queue::PublishedKeyPackage;
 use protocol::time::{Lifetime, Timestamp};
@@ -26,6 +27,8 @@ const CIPHERSUITES: [Ciphersuite; 1] = [Ciphersuite::MLS_128_DHKEMX25519_AES128G
 const PSEUDONYM_BYTES: usize = 16;
 
 const SEALED_IDENTITY: ExtensionType = ExtensionType::Unknown(SEALED_IDENTITY_EXTENSION);
+
+const GROUP_POLICY: ExtensionType = ExtensionType::Unknown(GROUP_POLICY_EXTENSION);
 
 /// What a KeyPackage is published as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +151,8 @@ fn supports_what_groups_need(key_package: &KeyPackage) -> bool {
         && capabilities.ciphersuites().contains(&ciphersuite)
         && capabilities.credentials().contains(&CredentialType::Basic)
         && capabilities.extensions().contains(&SEALED_IDENTITY)
+        && capabilities.extensions().contains(&GROUP_POLICY)
+        && capabilities.proposals().contains(&ProposalType::SelfRemove)
 }
 
 #[cfg(test)]

@@ -59,6 +59,7 @@ mod tests {
             .take_tickets(request, &binding(1), &world.entropy)
     }
 
+    /// [QS-TICKET-1]
     #[test]
     fn an_owner_gets_as_many_as_asked_and_nothing_is_stored() {
         let world = World::new();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use openmls::prelude::{
     BasicCredential, Capabilities, Ciphersuite, CredentialType, CredentialWithKey, Extension,
-    ExtensionType, Extensions, KeyPackage, Lifetime, MlsMessageOut, ProtocolVersion,
+    ExtensionType, Extensions, KeyPackage, Lifetime, MlsMessageOut, ProposalType, ProtocolVersion,
     UnknownExtension,
 };
 use openmls_basic_credential::SignatureKeyPair;
@@ -306,7 +306,7 @@ pub(crate) fn published(offer: &Offer) -> (PublishedKeyPackage, Timestamp) {
         Some(&[ProtocolVersion::Mls10]),
         Some(&[offer.ciphersuite]),
         Some(&supported),
-        None,
+        Some(&[ProposalType::SelfRemove]),
         Some(&[CredentialType::Basic]),
     );
     let mut builder = KeyPackage::builder()

@@ -9,11 +9,14 @@ use protocol::auth::{
     TakeConnectionPackageReply, username_hash,
 };
 use protocol::codec::{decode_exact, encode};
-use protocol::contact::{ConnectionAcceptance, ConnectionRequest};
+use protocol::contact::{
+    ConnectionAcceptance, ConnectionInvitation, ConnectionRequest, invitation_key,
+};
 use protocol::crypto::label;
+use protocol::crypto::sealed::SymmetricKey;
 use protocol::crypto::sealed::hash;
 use protocol::crypto::signature::BadSignature;
-use protocol::id::{ConnectionPackageId, ReplyId, Seq, Username, UsernameHash};
+use protocol::id::{ConnectionPackageId, GroupId, ReplyId, Seq, Username, UsernameHash};
 
 use crate::operation::{reply, request, signed, vector};
 use crate::sample::{self, NOW, counting, private_key};
@@ -233,7 +236,7 @@ fn contacts() -> Vector {
     Vector::new(
         "auth/contact",
         "auth.md#connections",
-        "Bytes are a ConnectionRequest or a ConnectionAcceptance, not sealed.",
+        "Bytes are a ConnectionRequest or a ConnectionAcceptance, not sealed, or a ConnectionInvitation as it is sealed.",
         vec![
             request_case("request", target),
             request_case(
@@ -243,6 +246,34 @@ fn contacts() -> Vector {
             .failing(refused),
             acceptance_case("acceptance", reply_id),
             acceptance_case("acceptance of another request", ReplyId([0; 16])).failing(refused),
+            invitation(reply_id, &reply_key),
         ],
+    )
+}
+
+/// What the second person of a connection group needs, as it is sealed.
+fn invitation(reply_id: ReplyId, reply_key: &SymmetricKey) -> Case {
+    let invitation = ConnectionInvitation {
+        group: GroupId(counting(0xe0)),
+        state_key: sample::symmetric_key(0x10),
+        identity_key: sample::symmetric_key(0x20),
+    };
+    let key = invitation_key(reply_key);
+    Case::new(
+        "invitation, sealed",
+        Fields::new()
+            .encoded("reply_id", &reply_id)
+            .encoded("reply_key", reply_key)
+            .encoded("invitation_key", &key)
+            .bytes("nonce", [0x30; 12])
+            .encoded("group", &invitation.group)
+            .encoded("state_key", &invitation.state_key)
+            .encoded("identity_key", &invitation.identity_key),
+        key.seal([0x30; 12], &reply_id.0, &encode(&invitation)),
+        move |bytes| {
+            let content = key.open(&reply_id.0, bytes).map_err(name)?;
+            let opened: ConnectionInvitation = decode_exact(&content).map_err(name)?;
+            Ok(key.seal([0x30; 12], &reply_id.0, &encode(&opened)))
+        },
     )
 }

@@ -5,6 +5,7 @@ use protocol::crypto::credential::{
     ClientCredential, ClientCredentialRequest, ClientCredentialTbs, IntermediateCredential,
     RootCredential, ServerKeys,
 };
+use protocol::crypto::delivery_credential::DeliveryCredential;
 use protocol::crypto::identity::{Identity, SealedIdentity, WrappedLinkKey};
 use protocol::crypto::signature::PublicKey;
 use protocol::id::{ClientId, Fingerprint};
@@ -17,10 +18,49 @@ pub(crate) fn vectors() -> Vec<Vector> {
     vec![
         server_keys(),
         client_credential(),
+        delivery_credential(),
         fingerprints(),
         sealed_identity(),
         wrapped_link_key(),
     ]
+}
+
+/// [CRYPTO-DELIVERY-1]
+fn delivery_credential() -> Vector {
+    let at = |name_of_case: &str, credential: &DeliveryCredential, now: Timestamp| {
+        let fields = Fields::new()
+            .encoded("server_keys", &sample::server_keys())
+            .encoded("now", &now);
+        Case::new(name_of_case, fields, encode(credential), move |bytes| {
+            let credential: DeliveryCredential = decode_exact(bytes).map_err(name)?;
+            credential
+                .verify(&sample::verified_keys(), now)
+                .map_err(name)?;
+            Ok(encode(&credential))
+        })
+    };
+    let good = sample::delivery_credential();
+    let ServerKeys { intermediate, .. } = sample::server_keys();
+    let forged = DeliveryCredential::new(&intermediate, &private_key(9), &private_key(6));
+    let mut altered = good.clone();
+    altered.tbs.public_key = private_key(7).public_key();
+    let mut elsewhere = good.clone();
+    elsewhere.tbs.domain = "b.example".parse().unwrap();
+    let mut other_issuer = good.clone();
+    other_issuer.tbs.issuer = Fingerprint([9; 32]);
+    Vector::new(
+        "crypto/delivery_credential",
+        "crypto.md#delivery-credential",
+        "Bytes are a DeliveryCredential. Intermediate key seed 02.., delivery key seed 06...",
+        vec![
+            at("as signed", &good, NOW),
+            at("signed by another key", &forged, NOW).failing("Signature"),
+            at("of another key", &altered, NOW).failing("Signature"),
+            at("of another domain", &elsewhere, NOW).failing("Domain"),
+            at("of another issuer", &other_issuer, NOW).failing("Issuer"),
+            at("after it has expired", &good, days(301).not_after).failing("Lifetime"),
+        ],
+    )
 }
 
 /// [CRYPTO-CREDENTIAL-1]

@@ -7,10 +7,12 @@ use protocol::crypto::label;
 use protocol::crypto::ratchet::Ratchet;
 use protocol::crypto::sealed::{SymmetricKey, hash};
 use protocol::crypto::signature::{PublicKey, Signature};
-use protocol::entry::{GroupEvent, GroupEventContent};
-use protocol::id::Seq;
+use protocol::delivery::Complaint;
+use protocol::entry::{FanOutKey, GroupEvent, GroupEventContent};
+use protocol::id::{GroupId, Seq};
+use protocol::receipt::{ChainHash, Receipt};
 
-use crate::sample::{counting, opaque, private_key, symmetric_key};
+use crate::sample::{self, DELIVERY_KEY, LEAF_KEY, counting, opaque, private_key, symmetric_key};
 use crate::vector::{Case, Fields, Vector, from_hex, name};
 
 pub(crate) fn vectors() -> Vec<Vector> {
@@ -21,6 +23,8 @@ pub(crate) fn vectors() -> Vec<Vector> {
         hashes(),
         ratchet(),
         group_event(),
+        receipt(),
+        complaint(),
         hpke(),
     ]
 }
@@ -240,19 +244,21 @@ fn ratchet() -> Vector {
 /// [DS-FANOUT-1]
 fn group_event() -> Vector {
     let event = GroupEvent {
-        number: Seq(1),
+        receipt: sample::receipt(1),
         content: GroupEventContent::Message(opaque(b"MLS message")),
     };
     let nonce = counting(0x40);
-    let sealed = event.seal(&symmetric_key(0x12), nonce);
+    let fan_out = |first: u8| FanOutKey::of(&symmetric_key(first));
+    let sealed = event.seal(&fan_out(0x12), nonce);
     let case = |name_of_case: &str, first: u8| {
         let fields = Fields::new()
             .encoded("state_key", &symmetric_key(first))
+            .bytes("fan_out_key", fan_out(first).bytes())
             .bytes("nonce", nonce)
             .encoded("event", &event);
         Case::new(name_of_case, fields, sealed.clone(), move |bytes| {
-            let event = GroupEvent::open(&symmetric_key(first), bytes).map_err(name)?;
-            Ok(event.seal(&symmetric_key(first), nonce))
+            let event = GroupEvent::open(&fan_out(first), bytes).map_err(name)?;
+            Ok(event.seal(&fan_out(first), nonce))
         })
     };
     Vector::new(
@@ -262,6 +268,73 @@ fn group_event() -> Vector {
         vec![
             case("in its epoch", 0x12),
             case("in another epoch", 0x13).failing("BadCiphertext"),
+        ],
+    )
+}
+
+/// [DS-RECEIPT-1]
+fn receipt() -> Vector {
+    let start = ChainHash::start(&sample::group());
+    let content = || GroupEventContent::Message(opaque(b"MLS message"));
+    let chain = move || start.next(Seq(1), &content());
+    let own = Receipt::sign(&private_key(DELIVERY_KEY), sample::group(), Seq(1), chain());
+    let case = |name_of_case: &str, receipt: Receipt, group: GroupId| {
+        let key = private_key(DELIVERY_KEY).public_key();
+        let fields = Fields::new()
+            .encoded("group", &group)
+            .encoded("public_key", &key);
+        Case::new(name_of_case, fields, encode(&receipt), move |bytes| {
+            let receipt: Receipt = decode_exact(bytes).map_err(name)?;
+            receipt.verify(&key, group).map_err(name)?;
+            Ok(encode(&receipt))
+        })
+    };
+    let moved = Receipt {
+        number: Seq(2),
+        ..own
+    };
+    let fields = Fields::new()
+        .encoded("group", &sample::group())
+        .bytes("message", b"MLS message");
+    Vector::new(
+        "crypto/receipt",
+        "delivery.md#receipts",
+        "The chain of a group in which one message was sent, and receipts for it, key seed 06...",
+        vec![
+            Case::computed(
+                "chain[0]",
+                Fields::new().encoded("group", &sample::group()),
+                move || start.0.to_vec(),
+            ),
+            Case::computed("chain[1]", fields, move || chain().0.to_vec()),
+            case("as signed", own, sample::group()),
+            case("of another group", own, GroupId([9; 16])).failing("BadSignature"),
+            case("with another number", moved, sample::group()).failing("BadSignature"),
+        ],
+    )
+}
+
+/// [DS-COMPLAIN-1]
+fn complaint() -> Vector {
+    let case = |name_of_case: &str, group: GroupId| {
+        let key = private_key(LEAF_KEY).public_key();
+        let fields = Fields::new()
+            .encoded("group", &group)
+            .encoded("public_key", &key);
+        let complaint = sample::complaint();
+        Case::new(name_of_case, fields, encode(&complaint), move |bytes| {
+            let complaint: Complaint = decode_exact(bytes).map_err(name)?;
+            complaint.verify(&key, group).map_err(name)?;
+            Ok(encode(&complaint))
+        })
+    };
+    Vector::new(
+        "crypto/complaint",
+        "delivery.md#complain",
+        "Bytes are a Complaint by the leaf key of seed 05...",
+        vec![
+            case("as signed", sample::group()),
+            case("in another group", GroupId([9; 16])).failing("BadSignature"),
         ],
     )
 }

@@ -5,9 +5,9 @@ use std::fmt::Debug;
 use protocol::codec::{decode_exact, encode};
 use protocol::entry::{
     CommitEvent, Delivered, Entry, GroupEvent, GroupEventContent, LeafLinkKey, NumberedEntry,
-    Payload, SealedAcceptance,
+    Payload, RevertedEvent, SealedAcceptance, SealedInvitation,
 };
-use protocol::id::{LeafIndex, ReplyId, Seq, TicketId};
+use protocol::id::{Epoch, LeafIndex, ReplyId, Seq, TicketId};
 use tls_codec::{DeserializeBytes, Serialize};
 
 use crate::sample::{self, counting, hpke_ciphertext, opaque};
@@ -77,6 +77,13 @@ fn payloads() -> Vec<Case> {
     let acceptance_fields = Fields::new()
         .encoded("reply_id", &acceptance.reply_id)
         .bytes("sealed", acceptance.sealed.as_slice());
+    let invitation = SealedInvitation {
+        reply_id: ReplyId(counting(0xc0)),
+        sealed: opaque(&[0x69; 40]),
+    };
+    let invitation_fields = Fields::new()
+        .encoded("reply_id", &invitation.reply_id)
+        .bytes("sealed", invitation.sealed.as_slice());
     vec![
         structure(
             "Payload group",
@@ -93,40 +100,78 @@ fn payloads() -> Vec<Case> {
             &Payload::ConnectionAcceptance(acceptance),
             acceptance_fields,
         ),
+        structure(
+            "Payload connection_invitation",
+            &Payload::ConnectionInvitation(invitation),
+            invitation_fields,
+        ),
     ]
 }
 
+/// [DS-FANOUT-2] for the kinds.
 fn events() -> Vec<Case> {
     let link_key = LeafLinkKey {
         leaf: LeafIndex(1),
         key: sample::wrapped_link_key(),
     };
-    let message = GroupEvent {
-        number: Seq(2),
-        content: GroupEventContent::Message(opaque(&[0x65; 40])),
+    let commit = CommitEvent {
+        commit: opaque(&[0x63; 40]),
+        link_keys: vec![link_key],
     };
-    let commit = GroupEvent {
-        number: Seq(1),
-        content: GroupEventContent::Commit(CommitEvent {
-            commit: opaque(&[0x63; 40]),
-            link_keys: vec![link_key],
-        }),
+    let reverted = RevertedEvent {
+        epoch: Epoch(0),
+        commit: Seq(1),
+        complaints: vec![sample::complaint()],
     };
+    let text = |name: &str| Fields::new().bytes(name, [0x65; 40]);
+    let message = || opaque(&[0x65; 40]);
     vec![
-        structure(
-            "GroupEvent message",
-            &message,
-            Fields::new()
-                .encoded("number", &message.number)
-                .bytes("message", [0x65; 40]),
+        event(
+            "message",
+            GroupEventContent::Message(message()),
+            text("message"),
         ),
-        structure(
-            "GroupEvent commit",
-            &commit,
+        event(
+            "commit",
+            GroupEventContent::Commit(commit),
             Fields::new()
-                .encoded("number", &commit.number)
                 .bytes("commit", [0x63; 40])
                 .encoded("link_keys[0]", &link_key),
         ),
+        event(
+            "proposal",
+            GroupEventContent::Proposal(opaque(&[0x65; 40])),
+            text("proposal"),
+        ),
+        event(
+            "deleted",
+            GroupEventContent::Deleted(message()),
+            text("message"),
+        ),
+        event(
+            "reverted",
+            GroupEventContent::Reverted(reverted),
+            Fields::new()
+                .encoded("epoch", &Epoch(0))
+                .encoded("commit", &Seq(1))
+                .encoded("complaints[0]", &sample::complaint()),
+        ),
+        event(
+            "direct",
+            GroupEventContent::Direct(message()),
+            text("message"),
+        ),
+        event(
+            "complaint",
+            GroupEventContent::Complaint(sample::complaint()),
+            Fields::new().encoded("complaint", &sample::complaint()),
+        ),
     ]
+}
+
+fn event(kind: &str, content: GroupEventContent, fields: Fields) -> Case {
+    let receipt = sample::receipt(2);
+    let head = Fields::new().encoded("receipt", &receipt);
+    let event = GroupEvent { receipt, content };
+    structure(&format!("GroupEvent {kind}"), &event, head.and(fields))
 }

@@ -9,15 +9,20 @@ use protocol::crypto::credential::{
     ClientCredential, ClientCredentialRequest, ClientCredentialTbs, IntermediateCredential,
     RootCredential, ServerKeys, VerifiedServerKeys,
 };
+use protocol::crypto::delivery_credential::DeliveryCredential;
 use protocol::crypto::hpke::{HpkeCiphertext, SealKey};
 use protocol::crypto::identity::WrappedLinkKey;
 use protocol::crypto::sealed::SymmetricKey;
 use protocol::crypto::signature::PrivateKey;
 use protocol::crypto::signed::Binding;
 use protocol::crypto::work::{Challenge, Difficulty, Work};
-use protocol::delivery::SealedIdentityKey;
-use protocol::id::{ClientId, ConnectionPackageId, Domain, UserAddress, UserId, UsernameHash};
+use protocol::delivery::{Complaint, ComplaintTbs, SealedIdentityKey};
+use protocol::id::{
+    ClientId, ConnectionPackageId, Domain, GroupId, LeafIndex, Seq, UserAddress, UserId,
+    UsernameHash,
+};
 use protocol::queue::PublishedKeyPackage;
+use protocol::receipt::{ChainHash, Receipt};
 use protocol::time::{Lifetime, Timestamp};
 
 /// The time at which all samples are valid.
@@ -183,4 +188,42 @@ pub(crate) fn challenge() -> Challenge {
 
 pub(crate) fn work(purpose: &[u8; 32]) -> Work {
     challenge().solve(purpose, |_| true).unwrap()
+}
+
+/// The seed of a member's leaf key.
+pub(crate) const LEAF_KEY: u8 = 5;
+
+/// The seed of the delivery service's key.
+pub(crate) const DELIVERY_KEY: u8 = 6;
+
+pub(crate) fn group() -> GroupId {
+    GroupId(counting(0x01))
+}
+
+/// Of the server's intermediate, key 2.
+pub(crate) fn delivery_credential() -> DeliveryCredential {
+    let ServerKeys { intermediate, .. } = server_keys();
+    DeliveryCredential::new(&intermediate, &private_key(2), &private_key(DELIVERY_KEY))
+}
+
+/// A receipt of the group's event of this number, for a chain that is none.
+pub(crate) fn receipt(number: u8) -> Receipt {
+    let chain = ChainHash(counting(number));
+    Receipt::sign(
+        &private_key(DELIVERY_KEY),
+        group(),
+        Seq(number.into()),
+        chain,
+    )
+}
+
+/// By leaf 1, about event 1.
+pub(crate) fn complaint() -> Complaint {
+    let tbs = ComplaintTbs {
+        group: group(),
+        leaf: LeafIndex(1),
+        commit: Seq(1),
+        chain: ChainHash(counting(1)),
+    };
+    Complaint::new(tbs, &private_key(LEAF_KEY))
 }

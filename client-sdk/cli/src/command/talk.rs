@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal};
 use std::thread;
 use std::time::Duration;
 
-use hearth_sdk::{Event, EventStream, GroupEntry, MessageState, StoredEvent, group_hex};
+use hearth_sdk::{Event, EventStream, GroupEntry, LeafIndex, MessageState, StoredEvent, group_hex};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -21,16 +21,58 @@ pub(super) async fn send(
     session: &Session,
     group: &str,
     text: Option<String>,
+    to: Option<String>,
 ) -> Result<(), Failure> {
     let group = session.group(group).await?;
+    let to = match to {
+        Some(member) => Some(session.addressee(&group, member).await?),
+        None => None,
+    };
+    let send = async |text: String| match &to {
+        Some(to) => send_to(session, &group, to, &text).await,
+        None => send_one(session, &group, &text, Echo::Shown).await,
+    };
     if let Some(text) = text {
-        return send_one(session, &group, &text, Echo::Shown).await;
+        return send(text).await;
     }
     let mut lines = read_lines();
     while let Some(line) = lines.recv().await {
-        send_one(session, &group, &line?, Echo::Shown).await?;
+        send(line?).await?;
     }
     Ok(())
+}
+
+/// One member as typed, and where it is.
+struct Addressee {
+    typed: String,
+    leaf: LeafIndex,
+}
+
+impl Session {
+    async fn addressee(&self, group: &GroupEntry, typed: String) -> Result<Addressee, Failure> {
+        let leaves = self.leaves(group, std::slice::from_ref(&typed)).await?;
+        match leaves.first() {
+            Some(leaf) => Ok(Addressee { leaf: *leaf, typed }),
+            None => Err(Failure::Unknown("member", typed)),
+        }
+    }
+}
+
+async fn send_to(
+    session: &Session,
+    group: &GroupEntry,
+    to: &Addressee,
+    text: &str,
+) -> Result<(), Failure> {
+    let typed = &to.typed;
+    session
+        .hearth
+        .send_to_member(group.id, to.leaf, text)
+        .await?;
+    session.output.line(
+        || json!({ "group": group_hex(&group.id), "name": group.name, "to": typed }),
+        || format!("sent to {typed} alone"),
+    )
 }
 
 /// Whether a person is told of each message that was sent.
@@ -115,7 +157,13 @@ async fn print_events(
         let Some(event) = event else { break };
         is_empty = false;
         session.output.event(&event)?;
-        if matches!(event.event, Event::MessageReceived { .. }) {
+        let is_message = |event: &Event| {
+            matches!(
+                event,
+                Event::MessageReceived { .. } | Event::DirectReceived { .. }
+            )
+        };
+        if is_message(&event.event) {
             *came += 1;
         }
     }
@@ -198,6 +246,8 @@ pub(super) async fn history(session: &Session, group: &str, limit: usize) -> Res
                     "body": body,
                     "sent_at": message.sent_at,
                     "state": message.state,
+                    "direct": message.direct,
+                    "to": message.to,
                 })
             },
             || {
@@ -206,7 +256,12 @@ pub(super) async fn history(session: &Session, group: &str, limit: usize) -> Res
                     MessageState::Failed => " (refused)",
                     MessageState::Sent | MessageState::Received => "",
                 };
-                format!("{}: {}{mark}", name(&message.sender), indented(&body))
+                let to = match &message.to {
+                    Some(to) => format!(" to {} alone", name(to)),
+                    None if message.direct => " to you alone".to_owned(),
+                    None => String::new(),
+                };
+                format!("{}{to}: {}{mark}", name(&message.sender), indented(&body))
             },
         )?;
     }

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use openmls::prelude::{GroupId as MlsGroupId, MlsGroup, MlsGroupCreateConfig, OpenMlsProvider};
 use protocol::codec::{Opaque, encode};
 use protocol::contact::QualifiedTicket;
+use protocol::crypto::delivery_credential::DeliveryCredential;
 use protocol::crypto::identity::WrappedLinkKey;
 use protocol::crypto::sealed::SymmetricKey;
 use protocol::crypto::signature::PrivateKey;
-use protocol::delivery::{CreateGroup, CreateGroupReply};
+use protocol::delivery::{CreateGroup, CreateGroupReply, RequestGroupIdReply};
 use protocol::error::{ErrorCode, ErrorReply};
+use protocol::group_policy::{GroupKind, GroupPolicy};
 use protocol::id::{Epoch, GroupId};
 use protocol::time::Timestamp;
 use tls_codec::Serialize;
@@ -18,7 +20,8 @@ use crate::agenda::StoredJob;
 use crate::drive::{Next, success};
 use crate::error::Error;
 use crate::group::content::GROUP_NAME_BYTES_MAX;
-use crate::group::leaf::{CIPHERSUITE, capabilities, mls_lifetime, signer};
+use crate::group::context::{DeliveryCheck, context_extensions};
+use crate::group::leaf::{CIPHERSUITE, NewLeaf, capabilities, mls_lifetime, signer};
 use crate::group::{Standing, StoredGroup, join_config};
 use crate::home::Core;
 use crate::job::{JobId, Outcome, Step};
@@ -83,21 +86,12 @@ impl Tx<'_> {
         payload: &[u8],
     ) -> Result<Next, Error> {
         let Some(body) = body else {
-            let group = Self::requested_group_id(payload)?;
-            if self.free_tickets()? == 0 {
-                // Another job was quicker: wait for more.
-                let name = name.to_owned();
-                return Ok(Next::Goto(JobState::CreateGroup { name, body: None }));
-            }
-            if self.find_stored_group(&group)?.is_some() {
-                return Err(Error::BadReply);
-            }
-            let body = Some(encode(&self.new_group(group, name)?).into());
-            self.save_job_group(job.id, &group)?;
-            return Ok(Next::Goto(JobState::CreateGroup {
+            let plan = (name.to_owned(), GroupKind::Group);
+            let reply = Self::requested_group_id(payload)?;
+            return self.begin_group(job, &plan, &reply, |body| JobState::CreateGroup {
                 name: name.to_owned(),
                 body,
-            }));
+            });
         };
         let CreateGroupReply {} = success(payload)?;
         let body: CreateGroup = stored(body, "create_group")?;
@@ -106,6 +100,37 @@ impl Tx<'_> {
             (body.group.0, Standing::Active.number()),
         )?;
         Ok(Next::Done(Outcome::GroupCreated { group: body.group }))
+    }
+
+    /// The server has given an id and the credential of its delivery service. `state` is what the
+    /// job is with the request, and without it.
+    pub(super) fn begin_group(
+        &self,
+        job: &StoredJob,
+        plan: &(String, GroupKind),
+        reply: &RequestGroupIdReply,
+        state: impl FnOnce(Option<Encoded>) -> JobState,
+    ) -> Result<Next, Error> {
+        if self.free_tickets()? == 0 {
+            // Another job was quicker: wait for more.
+            return Ok(Next::Goto(state(None)));
+        }
+        if self.find_stored_group(&reply.group)?.is_some() || self.is_entering(&reply.group)? {
+            return Err(Error::BadReply);
+        }
+        let domain = self.own_domain()?;
+        match self.check_delivery(&reply.delivery, &domain)? {
+            DeliveryCheck::Verified => {}
+            DeliveryCheck::Unknown if self.server_keys_fetched(&domain)? < self.now.0 => {
+                return self.wait_for_server_keys(&domain);
+            }
+            DeliveryCheck::Unknown | DeliveryCheck::Refused => {
+                return Ok(Next::Over(Error::BadServerKeys));
+            }
+        }
+        let body = encode(&self.new_group(reply, plan)?).into();
+        self.save_job_group(job.id, &reply.group)?;
+        Ok(Next::Goto(state(Some(body))))
     }
 
     /// An id that was taken in the meantime is replaced; any other refusal is final.
@@ -138,6 +163,7 @@ impl Tx<'_> {
         for sql in [
             "DELETE FROM epochs WHERE grp = ?1",
             "DELETE FROM members WHERE grp = ?1",
+            "DELETE FROM connection_groups WHERE grp = ?1",
             "DELETE FROM groups WHERE id = ?1",
         ] {
             self.execute(sql, [body.group.0])?;
@@ -146,24 +172,17 @@ impl Tx<'_> {
     }
 
     /// The MLS group in epoch 0, stored with everything that the request must repeat.
-    fn new_group(&self, id: GroupId, name: &str) -> Result<CreateGroup, Error> {
+    pub(crate) fn new_group(
+        &self,
+        reply: &RequestGroupIdReply,
+        (name, kind): &(String, GroupKind),
+    ) -> Result<CreateGroup, Error> {
+        let (id, delivery) = (reply.group, &reply.delivery);
         let account = self.registered()?;
         let leaf = self.new_leaf(&account)?;
-        let config = MlsGroupCreateConfig::builder()
-            .ciphersuite(CIPHERSUITE)
-            .capabilities(capabilities())
-            .lifetime(mls_lifetime(self.now))
-            .with_leaf_node_extensions(leaf.extensions)
-            .map_err(|_| Error::Mls("leaf extensions"))?
-            .wire_format_policy(join_config().wire_format_policy())
-            .use_ratchet_tree_extension(false)
-            .build();
         let (provider, signer) = (self.provider(), signer(&leaf.seed));
-        let mls_id = MlsGroupId::from_slice(&id.0);
-        let created =
-            MlsGroup::new_with_group_id(&provider, &signer, &config, mls_id, leaf.credential);
-        let mut mls = created.map_err(|_| Error::Mls("new group"))?;
-        mls.set_configuration(provider.storage(), &join_config())?;
+        let policy = GroupPolicy::new(*kind, [leaf.pseudonym]);
+        let mls = self.new_mls_group(id, delivery, &leaf, &policy)?;
         let (state_key, wrap) =
             self.epoch_keys(|crypto, label| mls.export_secret(crypto, label, &[], 32))?;
         let identity_key = SymmetricKey(self.random()?);
@@ -183,6 +202,9 @@ impl Tx<'_> {
             domain: domain.clone(),
             standing: Standing::Creating,
             last: Some(0),
+            delivery_key: delivery.tbs.public_key,
+            policy,
+            leaving: false,
         };
         self.save_group(&group, ticket_id)?;
         self.add_epoch(&id, Epoch(0), &state_key, 0)?;
@@ -200,6 +222,34 @@ impl Tx<'_> {
             ticket: QualifiedTicket { domain, ticket },
             link_key,
         })
+    }
+}
+
+impl Tx<'_> {
+    /// Epoch 0 with this leaf, which is the admin.
+    fn new_mls_group(
+        &self,
+        id: GroupId,
+        delivery: &DeliveryCredential,
+        leaf: &NewLeaf,
+        policy: &GroupPolicy,
+    ) -> Result<MlsGroup, Error> {
+        let config = MlsGroupCreateConfig::builder()
+            .ciphersuite(CIPHERSUITE)
+            .capabilities(capabilities())
+            .lifetime(mls_lifetime(self.now))
+            .with_group_context_extensions(context_extensions(delivery, policy)?)
+            .with_leaf_node_extensions(leaf.extensions.clone())
+            .map_err(|_| Error::Mls("leaf extensions"))?
+            .wire_format_policy(join_config().wire_format_policy())
+            .use_ratchet_tree_extension(false)
+            .build();
+        let (provider, signer) = (self.provider(), signer(&leaf.seed));
+        let (id, credential) = (MlsGroupId::from_slice(&id.0), leaf.credential.clone());
+        let created = MlsGroup::new_with_group_id(&provider, &signer, &config, id, credential);
+        let mut mls = created.map_err(|_| Error::Mls("new group"))?;
+        mls.set_configuration(provider.storage(), &join_config())?;
+        Ok(mls)
     }
 }
 

@@ -1,7 +1,6 @@
 //! request_group_id - spec/delivery.md#request_group_id
 
 use protocol::delivery::{RequestGroupId, RequestGroupIdReply};
-use protocol::id::GroupId;
 
 use crate::drive::{Next, success};
 use crate::error::Error;
@@ -16,8 +15,7 @@ impl Tx<'_> {
         Ok(Next::Step(Step::Send(outgoing)))
     }
 
-    pub(super) fn requested_group_id(payload: &[u8]) -> Result<GroupId, Error> {
-        let reply: RequestGroupIdReply = success(payload)?;
-        Ok(reply.group)
+    pub(super) fn requested_group_id(payload: &[u8]) -> Result<RequestGroupIdReply, Error> {
+        success(payload)
     }
 }

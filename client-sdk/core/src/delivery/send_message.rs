@@ -8,8 +8,8 @@
 
 use openmls::prelude::MlsGroup;
 use protocol::codec::{Opaque, encode};
-use protocol::crypto::signature::PrivateKey;
 use protocol::delivery::{SendMessage, SendMessageReply};
+use protocol::entry::GroupEventContent;
 use protocol::error::ErrorReply;
 use protocol::id::{Epoch, GroupId, LeafIndex};
 use protocol::time::Timestamp;
@@ -23,7 +23,6 @@ use crate::group::content::{Body, Content};
 use crate::group::leaf::signer;
 use crate::home::Core;
 use crate::job::{JobId, Outcome, Step};
-use crate::outgoing::Outgoing;
 use crate::read::MessageId;
 use crate::state::{Behind, JobState, SentMessage};
 use crate::tx::{Tx, storable, stored};
@@ -32,11 +31,14 @@ impl Core {
     /// Send a text to a group. Jobs of one group run in their order; start as many as you like.
     ///
     /// # Errors
-    /// `Unknown` if we are not in the group, `TooLong` past [`crate::TEXT_BYTES_MAX`], or the home's fault.
+    /// `Unknown` if we are not in the group, `Leaving` if we are about to be out, `Alone` in a
+    /// connection group without the other, `Stranger` in one with somebody else, `TooLong` past
+    /// [`crate::TEXT_BYTES_MAX`], or the home's fault.
     pub fn send(&mut self, group: &GroupId, body: &[u8], now: Timestamp) -> Result<JobId, Error> {
         let text = Opaque::new(body.to_vec()).map_err(|_| Error::TooLong)?;
         self.transact(now, |tx| {
-            tx.active_group(group)?;
+            let stored = tx.active_group(group)?;
+            tx.require_company(&stored)?;
             let job = tx.queue_message(group, &Body::Text(text))?;
             // Encrypted in the same transaction, if it is this message's turn: a disk that must be
             // sure takes longer than anything else here.
@@ -79,15 +81,17 @@ impl Tx<'_> {
         };
         if let Some(sent) = sent {
             let body: SendMessage = stored(&sent.body, "message")?;
-            let key = PrivateKey::from_seed(&group.leaf_seed);
-            let isolation = group.isolation();
-            let outgoing = Outgoing::signed(body, key, group.domain, isolation);
-            return Ok(Next::Step(Step::Send(outgoing)));
+            return Ok(Self::send_as_leaf(group, body));
         }
         let mut mls = self.mls_group(&id)?;
-        if let Some(wait) = self.catch_up(&id, mls.epoch().as_u64(), behind) {
+        if let Some(wait) = self.catch_up(&id, mls.epoch().as_u64(), behind)? {
             return Ok(wait);
         }
+        if let Some(first) = self.commit_first(&id, &mls)? {
+            return Ok(first);
+        }
+        // The other may have gone, and somebody else come, since it was asked for.
+        self.require_company(&group)?;
         let sent = Some(self.encrypt(&group, &mut mls, message)?);
         Ok(Next::Goto(JobState::SendMessage {
             message,
@@ -109,7 +113,8 @@ impl Tx<'_> {
         )?;
         let (kind, tag, body, sent_at) = row.ok_or(Error::Corrupt("message"))?;
         let body = Body::of(kind, body).ok_or(Error::Corrupt("message"))?;
-        let content = encode(&Content::new(tag, sent_at, body));
+        let content = Content::new(tag, sent_at, body);
+        let content = encode(&content.with_receipt(self.newest_receipt(&group.id)?));
         let epoch = Epoch(mls.epoch().as_u64());
         let encrypted = mls
             .create_message(&self.provider(), &signer(&group.leaf_seed), &content)
@@ -134,14 +139,12 @@ impl Tx<'_> {
         payload: &[u8],
     ) -> Result<Next, Error> {
         let reply: SendMessageReply = success(payload)?;
-        let (Some(group), Some(_)) = (job.group, sent) else {
+        let (Some(group), Some(sent)) = (job.group, sent) else {
             return Err(Error::NotExpected);
         };
-        let number = reply.number.0;
-        if number == 0 || storable(number) != number {
-            return Err(Error::BadReply);
-        }
-        self.number_of_ours(&group, number)?;
+        let body: SendMessage = stored(&sent.body, "message")?;
+        let content = GroupEventContent::Message(body.message);
+        let number = self.receipt_of_ours(&group, &reply.receipt, &content)?;
         self.execute(
             "UPDATE messages SET number = ?2, state = 1 WHERE id = ?1",
             (message, number),
@@ -182,20 +185,5 @@ impl Tx<'_> {
             [message],
         )?;
         Ok(())
-    }
-
-    /// Whether a request that the server may have numbered is not answered yet: only a group's
-    /// first job can have one.
-    pub(crate) fn is_request_open(&self, group: &GroupId) -> Result<bool, Error> {
-        let Some(job) = self.first_job(group)? else {
-            return Ok(false);
-        };
-        if let JobState::CommitGroup(commit) = &job.state {
-            return Ok(commit.sent.is_some() && commit.accepted.is_none());
-        }
-        Ok(matches!(
-            job.state,
-            JobState::SendMessage { sent: Some(_), .. }
-        ))
     }
 }

@@ -4,27 +4,34 @@
 //! sealed --a state key of the group--> GroupEvent --number--> Message | Commit --MLS--> effect
 //! ```
 
-use std::collections::BTreeMap;
-
 use openmls::prelude::{
     ContentType, MlsGroup, MlsMessageIn, OpenMlsProvider, ProcessMessageError, ProcessedMessage,
     ProcessedMessageContent, ProtocolMessage, Sender, StagedCommit, WireFormat,
 };
 use protocol::codec::decode_exact;
 use protocol::crypto::label;
-use protocol::entry::{CommitEvent, GroupEvent, GroupEventContent};
+use protocol::entry::{CommitEvent, FanOutKey, GroupEvent, GroupEventContent};
+use protocol::group_policy::GroupKind;
 use protocol::id::{Epoch, GroupId, LeafIndex, TicketId};
 
 use crate::error::Error;
 use crate::event::{Event, Person, Problem};
-use crate::group::content::{Body, Content};
-use crate::group::members::{Changes, nobody};
+use crate::group::connection::Company;
+use crate::group::members::{Changes, by_leaf, nobody};
+use crate::group::role::RoleChanges;
 use crate::group::{StoredGroup, exported};
 use crate::hex;
-use crate::tx::{Tx, storable};
+use crate::tx::Tx;
 
 /// Payloads kept for one join that is under way.
 const PARKED_MAX: u64 = 100_000;
+
+/// What a commit did that members may want to hear of.
+struct Changed {
+    changes: Changes,
+    left: Vec<Person>,
+    roles: RoleChanges,
+}
 
 /// Why something that arrived has no effect.
 #[derive(Debug)]
@@ -68,14 +75,32 @@ impl Tx<'_> {
                 return self.take_event(&group.id, &event);
             }
         }
-        let joins = "SELECT count(*) FROM joins WHERE ticket_id = ?1";
+        let joins = "SELECT (SELECT count(*) FROM joins WHERE ticket_id = ?1)
+                          + (SELECT count(*) FROM resyncs WHERE ticket_id = ?1)";
         if self.count(joins, [ticket.0])? > 0 {
             return self.park(ticket, payload);
         }
-        match groups.first() {
-            Some(group) => Err(Reject::Problem(Some(group.hex()), Problem::EventUnreadable)),
-            None => Err(Problem::TicketUnknown.into()),
+        // What does not open is of the group that is over for us. [SDK-LATE-1]
+        if self.is_overtaken(ticket)? {
+            return Ok(());
         }
+        match groups.as_slice() {
+            [] => Err(Problem::TicketUnknown.into()),
+            [group] => self.unreadable(group),
+            [group, ..] => Err(self.problem_in(&group.id, Problem::EventUnreadable)),
+        }
+    }
+
+    /// What does not open is of an epoch that we are not in: a commit must be missing.
+    fn unreadable(&self, group: &StoredGroup) -> Result<(), Reject> {
+        if self.is_known_damage(&group.id)? {
+            return Ok(());
+        }
+        self.tell(&Event::Problem {
+            group: Some(group.hex()),
+            problem: Problem::EventUnreadable,
+        })?;
+        Ok(self.lost_track(&group.id)?)
     }
 
     /// Keep what belongs to a group that we are about to join, in its order. [SDK-JOIN-1]
@@ -92,7 +117,7 @@ impl Tx<'_> {
     }
 
     fn open_event(&self, group: &StoredGroup, sealed: &[u8]) -> Result<Option<GroupEvent>, Error> {
-        for key in self.state_keys(&group.id)? {
+        for key in self.fan_out_keys(&group.id)? {
             if let Ok(event) = GroupEvent::open(&key, sealed) {
                 return Ok(Some(event));
             }
@@ -102,7 +127,7 @@ impl Tx<'_> {
         let Some((job, sent)) = self.unsettled_commit(&group.id)? else {
             return Ok(None);
         };
-        let Ok(event) = GroupEvent::open(&sent.next_state_key, sealed) else {
+        let Ok(event) = GroupEvent::open(&FanOutKey::of(&sent.next_state_key), sealed) else {
             return Ok(None);
         };
         let number = self.last_number(&group.id)?.unwrap_or(0).saturating_add(1);
@@ -112,134 +137,50 @@ impl Tx<'_> {
 
     /// Number first: whatever is inside, this event is not taken again.
     fn take_event(&self, group: &GroupId, event: &GroupEvent) -> Result<(), Reject> {
-        let number = event.number.0;
-        let problem = |problem| Reject::Problem(Some(hex::group_hex(group)), problem);
-        if number == 0 || storable(number) != number {
-            return Err(problem(Problem::EventUnreadable));
+        if !self.receipt_of_event(group, event)? {
+            return Ok(());
         }
-        self.take_number(group, number)?;
+        let number = event.receipt.number.0;
         let taken = self.attempt(|| match &event.content {
             GroupEventContent::Message(message) => {
                 self.take_message(group, number, message.as_slice())
             }
             GroupEventContent::Commit(commit) => self.take_commit(group, number, commit),
-        });
-        if let Err(Reject::Problem(_, what)) = taken {
-            let group = Some(hex::group_hex(group));
-            self.tell(&Event::Problem {
-                group,
-                problem: what,
-            })?;
-            return Ok(());
-        }
-        taken
-    }
-
-    /// Events count up without gaps; our own numbers are known from replies. A single number that
-    /// is missing while a request of ours is under way is taken for that request's. [SDK-NUMBER-1]
-    fn take_number(&self, group: &GroupId, number: u64) -> Result<(), Reject> {
-        let Some(last) = self.last_number(group)? else {
-            return Ok(self.reach(group, number)?);
-        };
-        let taken = "SELECT count(*) FROM own_numbers WHERE grp = ?1 AND number = ?2";
-        if number <= last || self.count(taken, (group.0, number))? > 0 {
-            return Err(Reject::Problem(
-                Some(hex::group_hex(group)),
-                Problem::EventRepeated,
-            ));
-        }
-        let ours = "SELECT count(*) FROM own_numbers WHERE grp = ?1 AND number < ?2";
-        let ours = self.count(ours, (group.0, number))?;
-        let missing = (number - last - 1).saturating_sub(ours);
-        if missing > 0 && !(missing == 1 && self.is_request_open(group)?) {
-            let group = Some(hex::group_hex(group));
-            self.tell(&Event::Problem {
-                group,
-                problem: Problem::EventGap,
-            })?;
-        }
-        Ok(self.reach(group, number)?)
-    }
-
-    fn take_message(&self, group: &GroupId, number: u64, message: &[u8]) -> Result<(), Reject> {
-        let mut mls = self.mls_group(group)?;
-        let message = protocol_message(message, WireFormat::PrivateMessage)
-            .filter(|message| message.content_type() == ContentType::Application)
-            .ok_or(Problem::MessageRefused)?;
-        let processed = self.process(&mut mls, message, Problem::MessageRefused)?;
-        let sender = processed.credential().serialized_content().to_vec();
-        let ProcessedMessageContent::ApplicationMessage(content) = processed.into_content() else {
-            return Err(Problem::MessageRefused.into());
-        };
-        let content = Content::decode(&content.into_bytes()).ok_or(Problem::MessageRefused)?;
-        let sender = self.member_by_pseudonym(group, &sender)?;
-        self.forget_past(group, &mut mls)?;
-        self.keep_message(group, number, &sender, &content)
-    }
-
-    /// Store a message once, however often its sender sent it. [SDK-SEND-2]
-    fn keep_message(
-        &self,
-        group: &GroupId,
-        number: u64,
-        sender: &Person,
-        content: &Content,
-    ) -> Result<(), Reject> {
-        let sender_text = serde_json::to_string(sender).map_err(|_| Error::Corrupt("person"))?;
-        let (body, sent_at) = (content.body.bytes(), storable(content.sent_at));
-        let fresh = self.execute(
-            "INSERT OR IGNORE INTO messages (grp, kind, number, tag, sender, body, sent_at, state)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 3)",
-            (
-                group.0,
-                content.body.kind(),
-                number,
-                content.tag,
-                sender_text,
-                body,
-                sent_at,
-            ),
-        )?;
-        if fresh == 0 {
-            return Ok(());
-        }
-        let message = self.sql.last_insert_rowid();
-        let text = String::from_utf8_lossy(body).into_owned();
-        let event = match &content.body {
-            Body::Text(_) => Event::MessageReceived {
-                group: hex::group_hex(group),
-                group_name: self.active_group(group)?.name,
-                sender: sender.clone(),
-                number,
-                message,
-                body: text,
-                sent_at,
-            },
-            Body::GroupName(_) => {
-                let name = self.take_name(group, &text)?;
-                Event::GroupNamed {
-                    group: hex::group_hex(group),
-                    name,
-                    by: sender.clone(),
-                }
+            GroupEventContent::Proposal(proposal) => {
+                self.take_proposal(group, number, proposal.as_slice())
             }
+            GroupEventContent::Deleted(message) => self.take_deletion(group, message.as_slice()),
+            GroupEventContent::Direct(message) => self.take_direct(group, message.as_slice()),
+            GroupEventContent::Reverted(reverted) => self.take_reverted(group, reverted),
+            GroupEventContent::Complaint(complaint) => self.take_complaint(group, complaint),
+        });
+        let Err(Reject::Problem(_, problem)) = taken else {
+            return taken;
         };
-        Ok(self.tell(&event)?)
+        self.tell(&Event::Problem {
+            group: Some(hex::group_hex(group)),
+            problem,
+        })?;
+        Ok(self.cannot_take(group, event)?)
     }
 
-    /// A name that somebody told: without what could disturb a terminal.
-    fn take_name(&self, group: &GroupId, told: &str) -> Result<String, Reject> {
-        let name: String = told.chars().filter(|char| !char.is_control()).collect();
-        let name = name.trim();
-        if name.is_empty() {
-            return Err(Problem::MessageRefused.into());
+    /// Whether what could not be used leaves us behind.
+    fn cannot_take(&self, group: &GroupId, event: &GroupEvent) -> Result<(), Error> {
+        match &event.content {
+            GroupEventContent::Commit(commit) => self.cannot_follow(group, &event.receipt, commit),
+            GroupEventContent::Reverted(reverted)
+                if self.mls_group(group)?.epoch().as_u64() != reverted.epoch.0
+                    && !self.may_be_reverted(group, reverted.epoch.0)? =>
+            {
+                self.lost_track(group)
+            }
+            GroupEventContent::Reverted(_)
+            | GroupEventContent::Message(_)
+            | GroupEventContent::Proposal(_)
+            | GroupEventContent::Deleted(_)
+            | GroupEventContent::Direct(_)
+            | GroupEventContent::Complaint(_) => Ok(()),
         }
-        let name = self.free_name(name, group)?;
-        self.execute(
-            "UPDATE groups SET name = ?2 WHERE id = ?1",
-            (group.0, &name),
-        )?;
-        Ok(name)
     }
 
     fn take_commit(&self, group: &GroupId, number: u64, event: &CommitEvent) -> Result<(), Reject> {
@@ -249,9 +190,20 @@ impl Tx<'_> {
             .filter(|message| message.content_type() == ContentType::Commit)
             .ok_or(Problem::CommitRefused)?;
         let processed = self.process(&mut mls, message, Problem::CommitRefused)?;
-        let by = match processed.sender() {
-            Sender::Member(leaf) => self.member_at(group, LeafIndex(leaf.u32()))?,
-            Sender::External(_) | Sender::NewMemberProposal | Sender::NewMemberCommit => nobody(),
+        self.receipt_beside_handshake(group, processed.aad())?;
+        let mut entering = None;
+        let mut by = match processed.sender() {
+            Sender::Member(leaf) => {
+                self.note_committer(group, number, LeafIndex(leaf.u32()))?;
+                self.member_at(group, LeafIndex(leaf.u32()))?
+            }
+            Sender::NewMemberCommit => {
+                let pseudonym = processed.credential().serialized_content();
+                self.is_back(group, pseudonym)?;
+                entering = Some(pseudonym.to_vec());
+                self.member_by_pseudonym(group, pseudonym)?
+            }
+            Sender::External(_) | Sender::NewMemberProposal => nobody(),
         };
         #[expect(clippy::wildcard_enum_match_arm, reason = "anything else is no commit")]
         let staged = match processed.into_content() {
@@ -265,22 +217,56 @@ impl Tx<'_> {
             _ => return Err(Problem::CommitRefused.into()),
         };
         if staged.self_removed() {
-            self.leave_group(group, &mut mls)?;
-            return Ok(self.tell(&Event::RemovedFromGroup {
-                group: stored.hex(),
-                group_name: stored.name,
-                by,
-            })?);
+            let asked = Self::asked_to_leave(&staged, mls.own_leaf_index().u32());
+            return Ok(self.tell_out(&stored, &mut mls, by, asked)?);
         }
+        if entering.is_some() && !self.may_enter(&stored, &mls, &staged)? {
+            return Err(Problem::CommitRefused.into());
+        }
+        let settled = self.settled(group, &staged)?;
         self.merge(&stored, &mut mls, staged, number)?;
-        let keys: BTreeMap<LeafIndex, _> = event
-            .link_keys
-            .iter()
-            .map(|entry| (entry.leaf, entry.key))
-            .collect();
-        let changes = self.refresh_members(group, &mls, &stored.identity_key, &keys)?;
-        self.forget_past(group, &mut mls)?;
-        Ok(self.tell_changes(group, number, by, changes)?)
+        let keys = by_leaf(&event.link_keys);
+        let mut changes = self.refresh_members(group, &mls, &stored.identity_key, &keys)?;
+        if let Some(pseudonym) = entering {
+            by = self.member_by_pseudonym(group, &pseudonym)?;
+            changes.unverified |= self.is_with_stranger(group)?;
+        }
+        let roles = self.refresh_roles(&stored, &mls)?;
+        self.nothing_waits(group)?;
+        if stored.leaving {
+            // Our wish was of the epoch before, and this commit does not grant it.
+            self.execute("UPDATE groups SET leaving = 0 WHERE id = ?1", [group.0])?;
+            self.propose_leave(group)?;
+        }
+        self.forget_past(group, &mut mls, number)?;
+        let changed = Changed {
+            changes,
+            left: settled.left,
+            roles,
+        };
+        Ok(self.tell_changes(group, number, by, changed)?)
+    }
+
+    /// From outside come a member who replaces its own leaf, and the second person of a connection
+    /// group; nobody else, whatever the service lets pass. [SDK-CONNECTION-3]
+    fn may_enter(
+        &self,
+        group: &StoredGroup,
+        mls: &MlsGroup,
+        staged: &StagedCommit,
+    ) -> Result<bool, Error> {
+        let mut removed = staged.remove_proposals();
+        let (Some(first), None) = (removed.next(), removed.next()) else {
+            let is_second = group.policy.kind == GroupKind::Connection
+                && self.company(&group.id)? == Company::Nobody;
+            return Ok(is_second && staged.remove_proposals().next().is_none());
+        };
+        let before = mls.member_at(first.remove_proposal().removed());
+        let after = staged.update_path_leaf_node();
+        Ok(before.zip(after).is_some_and(|(before, after)| {
+            before.signature_key == after.signature_key().as_slice()
+                && before.credential == *after.credential()
+        }))
     }
 
     /// Enter the epoch of somebody else's commit; a pending one of ours is void by that.
@@ -296,9 +282,31 @@ impl Tx<'_> {
             .export_secret(provider.crypto(), label::GROUP_STATE_KEY, &[], 32)
             .map_err(|_| Problem::CommitRefused)?;
         let epoch = Epoch(staged.epoch().as_u64());
+        self.retain(&group.id, number)?;
         mls.merge_staged_commit(&provider, staged)
             .map_err(|_| Error::Mls("merge"))?;
         Ok(self.add_epoch(&group.id, epoch, &exported(key)?, number)?)
+    }
+
+    /// A commit takes us out.
+    fn tell_out(
+        &self,
+        group: &StoredGroup,
+        mls: &mut MlsGroup,
+        by: Person,
+        asked: bool,
+    ) -> Result<(), Error> {
+        self.leave_group(&group.id, mls)?;
+        let (group, group_name) = (group.hex(), group.name.clone());
+        self.tell(&if asked {
+            Event::LeftGroup { group, group_name }
+        } else {
+            Event::RemovedFromGroup {
+                group,
+                group_name,
+                by,
+            }
+        })
     }
 
     fn tell_changes(
@@ -306,8 +314,13 @@ impl Tx<'_> {
         group: &GroupId,
         number: u64,
         by: Person,
-        changes: Changes,
+        changed: Changed,
     ) -> Result<(), Error> {
+        let Changed {
+            changes,
+            left,
+            roles,
+        } = changed;
         let Changes {
             added,
             removed,
@@ -325,7 +338,20 @@ impl Tx<'_> {
                 problem,
             })?;
         }
-        self.tell(&if added.is_empty() && removed.is_empty() {
+        let same_members = added.is_empty() && removed.is_empty();
+        if !roles.is_empty() {
+            self.tell(&Event::RolesChanged {
+                group: group.clone(),
+                number,
+                by: by.clone(),
+                promoted: roles.promoted,
+                demoted: roles.demoted,
+            })?;
+            if same_members {
+                return Ok(());
+            }
+        }
+        self.tell(&if same_members {
             Event::KeysUpdated { group, number, by }
         } else {
             Event::MembersChanged {
@@ -334,11 +360,12 @@ impl Tx<'_> {
                 by,
                 added,
                 removed,
+                left,
             }
         })
     }
 
-    fn process(
+    pub(crate) fn process(
         &self,
         mls: &mut MlsGroup,
         message: ProtocolMessage,
@@ -355,7 +382,7 @@ impl Tx<'_> {
     }
 }
 
-fn protocol_message(bytes: &[u8], wire_format: WireFormat) -> Option<ProtocolMessage> {
+pub(crate) fn protocol_message(bytes: &[u8], wire_format: WireFormat) -> Option<ProtocolMessage> {
     let message: MlsMessageIn = decode_exact(bytes).ok()?;
     if message.wire_format() != wire_format {
         return None;

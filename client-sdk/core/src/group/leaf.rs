@@ -2,7 +2,7 @@
 
 use openmls::prelude::{
     BasicCredential, Capabilities, Ciphersuite, CredentialType, CredentialWithKey, Extension,
-    ExtensionType, Extensions, LeafNode, Lifetime as MlsLifetime, ProtocolVersion,
+    ExtensionType, Extensions, LeafNode, Lifetime as MlsLifetime, ProposalType, ProtocolVersion,
     UnknownExtension,
 };
 use openmls_basic_credential::SignatureKeyPair;
@@ -11,6 +11,8 @@ use protocol::codec::encode;
 use protocol::crypto::identity::{Identity, SEALED_IDENTITY_EXTENSION};
 use protocol::crypto::sealed::SymmetricKey;
 use protocol::crypto::signature::{PrivateKey, PublicKey};
+use protocol::group_policy::GROUP_POLICY_EXTENSION;
+use protocol::id::Pseudonym;
 use protocol::limit::PACKAGE_DAYS_MAX;
 use protocol::time::{Lifetime, Timestamp};
 use std::time::Duration;
@@ -23,14 +25,13 @@ use crate::tx::Tx;
 /// The only ciphersuite.
 pub(crate) const CIPHERSUITE: Ciphersuite =
     Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
-/// Bytes of a pseudonym (spec/crypto.md#identities).
-const PSEUDONYM_BYTES: usize = 16;
 
 /// A leaf of ours before it is in a tree. [SDK-LEAF-1]
 pub(crate) struct NewLeaf {
     pub(crate) seed: Zeroizing<[u8; 32]>,
     pub(crate) public_key: PublicKey,
     pub(crate) link_key: SymmetricKey,
+    pub(crate) pseudonym: Pseudonym,
     pub(crate) credential: CredentialWithKey,
     pub(crate) extensions: Extensions<LeafNode>,
 }
@@ -45,13 +46,14 @@ impl Tx<'_> {
         let sealed = identity.seal(&link_key, self.random()?, &public_key);
         let sealed = encode(&sealed.map_err(|_| Error::TooLong)?);
         let extension = Extension::Unknown(SEALED_IDENTITY_EXTENSION, UnknownExtension(sealed));
-        let pseudonym = self.random::<PSEUDONYM_BYTES>()?;
+        let pseudonym = Pseudonym(self.random()?);
         Ok(NewLeaf {
             seed,
             public_key,
             link_key,
+            pseudonym,
             credential: CredentialWithKey {
-                credential: BasicCredential::new(pseudonym.to_vec()).into(),
+                credential: BasicCredential::new(pseudonym.0.to_vec()).into(),
                 signature_key: public_key.0.as_slice().into(),
             },
             extensions: Extensions::single(extension).map_err(|_| Error::Mls("leaf extension"))?,
@@ -65,15 +67,17 @@ pub(crate) fn signer(seed: &[u8; 32]) -> SignatureKeyPair {
     SignatureKeyPair::from_raw(SignatureScheme::ED25519, seed.to_vec(), public)
 }
 
+/// What all our leaves can do: what the contexts of our groups ask for.
 pub(crate) fn capabilities() -> Capabilities {
     Capabilities::new(
         Some(&[ProtocolVersion::Mls10]),
         Some(&[CIPHERSUITE]),
         Some(&[
             ExtensionType::Unknown(SEALED_IDENTITY_EXTENSION),
+            ExtensionType::Unknown(GROUP_POLICY_EXTENSION),
             ExtensionType::LastResort,
         ]),
-        Some(&[]),
+        Some(&[ProposalType::SelfRemove]),
         Some(&[CredentialType::Basic]),
     )
 }

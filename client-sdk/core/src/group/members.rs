@@ -8,6 +8,7 @@ use protocol::crypto::credential::VerifiedServerKeys;
 use protocol::crypto::identity::{Identity, SealedIdentity, WrappedLinkKey};
 use protocol::crypto::sealed::SymmetricKey;
 use protocol::crypto::signature::PublicKey;
+use protocol::entry::LeafLinkKey;
 use protocol::id::{ClientId, Domain, Fingerprint, GroupId, LeafIndex, UserAddress};
 
 use crate::error::Error;
@@ -47,6 +48,11 @@ impl LinkKeys for BTreeMap<PublicKey, WrappedLinkKey> {
     }
 }
 
+/// The same from a list.
+pub(crate) fn by_leaf(links: &[LeafLinkKey]) -> BTreeMap<LeafIndex, WrappedLinkKey> {
+    links.iter().map(|link| (link.leaf, link.key)).collect()
+}
+
 /// A member's row, as far as a change of the tree can show.
 struct Known {
     key: [u8; 32],
@@ -84,6 +90,15 @@ impl Tx<'_> {
                 }
                 None => self.save_member(group, (leaf, node), None, &mut issuers)?,
             };
+            let moved = known.iter().find(|(_, row)| row.key == key.0);
+            if let Some(leaf) = moved.map(|(leaf, _)| *leaf) {
+                // The same member at another leaf, by an external commit of its own.
+                known.remove(&leaf);
+                if let Some(row) = before {
+                    changes.removed.push(self.retire(group, row.key)?);
+                }
+                continue;
+            }
             match before {
                 // The same key with another identity: an update that no honest server lets pass.
                 Some(row) if row.key == key.0 => {
@@ -205,7 +220,7 @@ impl Tx<'_> {
         Ok(person)
     }
 
-    fn member_by_key(&self, group: &GroupId, key: [u8; 32]) -> Result<Person, Error> {
+    pub(crate) fn member_by_key(&self, group: &GroupId, key: [u8; 32]) -> Result<Person, Error> {
         self.member_where(
             "SELECT identity, verified FROM members WHERE grp = ?1 AND signature_key = ?2",
             group,
@@ -227,13 +242,22 @@ impl Tx<'_> {
         )
     }
 
-    pub(crate) fn member_at(&self, group: &GroupId, leaf: LeafIndex) -> Result<Person, Error> {
-        let key = self.row(
+    /// The signature key of a present member.
+    pub(crate) fn member_key(
+        &self,
+        group: &GroupId,
+        leaf: LeafIndex,
+    ) -> Result<Option<PublicKey>, Error> {
+        self.row(
             "SELECT signature_key FROM members WHERE grp = ?1 AND leaf = ?2 AND gone = 0",
             (group.0, leaf.0),
-            |row| row.get(0),
-        )?;
-        key.map_or_else(|| Ok(nobody()), |key| self.member_by_key(group, key))
+            |row| row.get(0).map(PublicKey),
+        )
+    }
+
+    pub(crate) fn member_at(&self, group: &GroupId, leaf: LeafIndex) -> Result<Person, Error> {
+        let key = self.member_key(group, leaf)?;
+        key.map_or_else(|| Ok(nobody()), |key| self.member_by_key(group, key.0))
     }
 
     fn member_where(&self, sql: &str, group: &GroupId, value: &[u8]) -> Result<Person, Error> {
@@ -267,20 +291,22 @@ impl Tx<'_> {
         user: &UserAddress,
         client: ClientId,
     ) -> Result<bool, Error> {
+        Ok(self.identities(group)?.iter().any(|identity| {
+            let tbs = &identity.credential.request.tbs;
+            tbs.user == *user && tbs.client == client
+        }))
+    }
+
+    /// The identities of the verified members.
+    pub(crate) fn identities(&self, group: &GroupId) -> Result<Vec<Identity>, Error> {
         let identities = self.rows(
             "SELECT identity FROM members
              WHERE grp = ?1 AND gone = 0 AND verified = 1 AND identity IS NOT NULL",
             [group.0],
             |row| row.get::<_, Vec<u8>>(0),
         )?;
-        for identity in identities {
-            let identity: Identity = stored(&identity, "identity")?;
-            let tbs = &identity.credential.request.tbs;
-            if tbs.user == *user && tbs.client == client {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let identities = identities.iter();
+        identities.map(|it| stored(it, "identity")).collect()
     }
 }
 

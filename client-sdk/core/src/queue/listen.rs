@@ -119,6 +119,7 @@ impl Core {
                 tx.receive_entry(&mut queue, entry)?;
             }
             tx.save_position(&queue)?;
+            tx.execute("UPDATE queue SET heard = ?1", [now.0])?;
             let ack = Some(encode(&Ack { next: queue.next }));
             Ok(Received {
                 events: tx.events_after(before)?,
@@ -189,6 +190,7 @@ impl Tx<'_> {
             Payload::Group(sealed) => self.receive_group(ticket, sealed.as_slice(), payload),
             Payload::Welcome(welcome) => self.receive_welcome(ticket, welcome.as_slice()),
             Payload::ConnectionAcceptance(sealed) => self.receive_acceptance(&sealed),
+            Payload::ConnectionInvitation(sealed) => self.receive_invitation(&sealed),
         }
     }
 

@@ -3,14 +3,15 @@
 use protocol::codec::{Opaque, encode};
 use protocol::contact::{ConnectionAcceptance, ConnectionRequest, QualifiedTicket};
 use protocol::entry::{Payload, SealedAcceptance};
-use protocol::id::{LinkId, Seq};
+use protocol::id::{LinkId, ReplyId, Seq};
 use protocol::queue::{PostEntry, PostEntryReply};
 use protocol::time::Timestamp;
 
+use crate::contact::StoredContact;
 use crate::drive::{Next, success};
 use crate::error::Error;
 use crate::home::Core;
-use crate::job::{JobId, Outcome, Step};
+use crate::job::{JobId, JobKind, Outcome, Step};
 use crate::outgoing::{Isolation, Outgoing};
 use crate::read::{ContactId, RequestId};
 use crate::state::{Encoded, JobState};
@@ -76,11 +77,55 @@ impl Tx<'_> {
     ) -> Result<Next, Error> {
         let PostEntryReply {} = success(payload)?;
         let asked = self.open_incoming(request)?;
-        let contact = self.save_contact(&asked.contact, None)?;
+        let contact = self.accepted(&asked)?;
         self.close_incoming(request)?;
         Ok(Next::Done(Outcome::ConnectionAccepted {
             contact: ContactId(contact),
         }))
+    }
+
+    /// The requester knows that we are contacts: what the request holds is our common secret.
+    fn accepted(&self, asked: &ConnectionRequest) -> Result<i64, Error> {
+        let contact = self.save_contact(&asked.contact, None)?;
+        self.save_pair(contact, asked.reply_id, &asked.reply_key)?;
+        Ok(contact)
+    }
+
+    /// Something came under the secret of a request that we are about to accept: the acceptance is
+    /// there, though we have not heard so yet. [SDK-CONNECT-3]
+    pub(crate) fn settle_acceptance(&self, reply_id: ReplyId) -> Result<(), Error> {
+        let request = self.row(
+            "SELECT id FROM incoming_requests WHERE reply_id = ?1 AND verified = 1 AND closed = 0",
+            [reply_id.0],
+            |row| row.get::<_, i64>(0),
+        )?;
+        let Some(request) = request else {
+            return Ok(());
+        };
+        if self.find_acceptance(request)?.is_some() {
+            self.accepted(&self.open_incoming(request)?)?;
+        }
+        Ok(())
+    }
+
+    /// The job that accepts a request of this contact, if one is under way.
+    pub(crate) fn accepting(&self, contact: &StoredContact) -> Result<Option<JobId>, Error> {
+        let open = "SELECT id FROM incoming_requests WHERE verified = 1 AND closed = 0 ORDER BY id";
+        for request in self.rows(open, [], |row| row.get(0))? {
+            let asked = self.open_incoming(request)?;
+            let tbs = &asked.contact.credential.request.tbs;
+            if tbs.user == contact.user
+                && tbs.client == contact.client
+                && let Some(job) = self.find_acceptance(request)?
+            {
+                return Ok(Some(job));
+            }
+        }
+        Ok(None)
+    }
+
+    fn find_acceptance(&self, request: i64) -> Result<Option<JobId>, Error> {
+        self.find_job(JobKind::AcceptConnection, &request.to_be_bytes())
     }
 
     fn acceptance(

@@ -115,6 +115,32 @@ fn messages_from_before_our_own_commit_are_read_after_it_and_then_no_key_is_left
     );
 }
 
+/// [SDK-FORWARD-1] [SDK-DIRECT-1]
+#[test]
+fn a_direct_message_from_before_our_own_commit_is_read_after_it() {
+    let world = World::new();
+    let (mut people, group) = three_in_a_group(&world);
+    let [mut aspen, mut birch, mut cedar] =
+        ["aspen", "birch", "cedar"].map(|name| people.remove(name).unwrap());
+    cedar.send(&world, &group, "to all");
+    let leaf = cedar.leaf(&group, "Aspen");
+    let core = &mut cedar.core;
+    let job = core.send_to_member(&group, leaf, b"to one", world.now);
+    cedar.finish(&world, job.unwrap()).unwrap();
+    let job = aspen.core.update_keys(&group, world.now).unwrap();
+    aspen.finish(&world, job).unwrap();
+    let events = aspen.sync(&world);
+    assert_eq!(problems(&events), []);
+    let is_direct = |event: &Event| matches!(event, Event::DirectReceived { .. });
+    assert!(events.iter().any(is_direct));
+    birch.sync(&world);
+    birch.send(&world, &group, "after");
+    aspen.sync(&world);
+    let sql = "SELECT count(*) FROM epochs WHERE grp = ?1";
+    let left = aspen.core.view(|tx| tx.count(sql, [group.0])).unwrap();
+    assert_eq!(left, 1, "nothing can come from the past any more");
+}
+
 /// [SDK-ORDER-1]
 #[test]
 fn what_is_started_first_in_a_group_is_sent_first() {
@@ -165,4 +191,103 @@ fn both_talk_before_either_reads_and_no_number_is_missed() {
         assert_eq!(problems(&events), []);
         assert_eq!(texts(&events).len(), 2);
     }
+}
+
+/// [SDK-PROPOSAL-1] [SDK-RACE-1]
+#[test]
+fn a_commit_without_what_was_proposed_meanwhile_is_made_again_with_it() {
+    let world = World::new();
+    let (mut people, group) = three_in_a_group(&world);
+    let [mut aspen, mut birch, mut cedar] =
+        ["aspen", "birch", "cedar"].map(|name| people.remove(name).unwrap());
+    let update = aspen.core.update_keys(&group, world.now).unwrap();
+    let stale = aspen.request(&world, update);
+    let leave = cedar.core.leave(&group, world.now).unwrap();
+    cedar.finish(&world, leave).unwrap();
+    let reply = world.serve(&stale);
+    let step = aspen.core.reply(update, &reply, world.now).unwrap();
+    assert!(matches!(step, Step::CatchUp { .. }));
+    aspen.finish(&world, update).unwrap();
+    assert!(matches!(
+        cedar.sync(&world).last(),
+        Some(Event::LeftGroup { .. })
+    ));
+    assert_eq!(problems(&birch.sync(&world)), []);
+    assert_eq!(birch.core.members(&group).unwrap().len(), 2);
+    aspen.send(&world, &group, "in step");
+    assert_eq!(texts(&birch.sync(&world)).len(), 1);
+}
+
+/// [SDK-LEAVE-2] [SDK-RACE-1]
+#[test]
+fn a_wish_to_leave_that_lost_its_epoch_is_made_again() {
+    let world = World::new();
+    let (mut people, group) = three_in_a_group(&world);
+    let [mut aspen, mut birch, mut cedar] =
+        ["aspen", "birch", "cedar"].map(|name| people.remove(name).unwrap());
+    let leave = cedar.core.leave(&group, world.now).unwrap();
+    drop(cedar.request(&world, leave));
+    let update = aspen.core.update_keys(&group, world.now).unwrap();
+    aspen.finish(&world, update).unwrap();
+    assert_eq!(
+        cedar.finish(&world, leave).unwrap(),
+        Outcome::LeaveProposed { group }
+    );
+    birch.sync(&world);
+    let update = birch.core.update_keys(&group, world.now).unwrap();
+    birch.finish(&world, update).unwrap();
+    assert!(matches!(
+        cedar.sync(&world).last(),
+        Some(Event::LeftGroup { .. })
+    ));
+    assert_eq!(problems(&aspen.sync(&world)), []);
+}
+
+/// [SDK-PROPOSAL-2] [SDK-COMMIT-1]
+#[test]
+fn of_two_who_commit_what_waits_one_wins_and_the_other_is_done() {
+    let mut world = World::new();
+    let (mut people, group) = three_in_a_group(&world);
+    let [mut aspen, mut birch, mut cedar] =
+        ["aspen", "birch", "cedar"].map(|name| people.remove(name).unwrap());
+    let leave = cedar.core.leave(&group, world.now).unwrap();
+    cedar.finish(&world, leave).unwrap();
+    aspen.sync(&world);
+    birch.sync(&world);
+    world.now = world.now.after(std::time::Duration::from_secs(300));
+    let job_of = |person: &mut Person| {
+        let jobs = person.core.jobs(world.now).unwrap();
+        let kind = crate::JobKind::CommitProposals;
+        jobs.iter().find(|job| job.kind == kind).unwrap().id
+    };
+    let (of_aspen, of_birch) = (job_of(&mut aspen), job_of(&mut birch));
+    drop((
+        aspen.request(&world, of_aspen),
+        birch.request(&world, of_birch),
+    ));
+    aspen.finish(&world, of_aspen).unwrap();
+    birch.finish(&world, of_birch).unwrap();
+    let epoch = aspen.core.group_epoch(&group).unwrap();
+    assert_eq!(birch.core.group_epoch(&group).unwrap(), epoch);
+    birch.send(&world, &group, "in step");
+    let events = aspen.sync(&world);
+    assert_eq!((texts(&events).len(), problems(&events)), (1, vec![]));
+}
+
+/// [SDK-COMMIT-1]
+#[test]
+fn a_commit_to_a_group_that_is_deleted_meanwhile_ends_with_it() {
+    let world = World::new();
+    let (mut people, group) = three_in_a_group(&world);
+    let [mut aspen, mut birch, _] =
+        ["aspen", "birch", "cedar"].map(|name| people.remove(name).unwrap());
+    let update = birch.core.update_keys(&group, world.now).unwrap();
+    let late = birch.request(&world, update);
+    let deletion = aspen.core.delete_group(&group, world.now).unwrap();
+    aspen.finish(&world, deletion).unwrap();
+    let reply = world.serve(&late);
+    drop(birch.core.reply(update, &reply, world.now).unwrap());
+    let events = birch.sync(&world);
+    assert!(matches!(events.last(), Some(Event::GroupDeleted { .. })));
+    assert_eq!(birch.core.jobs(world.now).unwrap(), []);
 }

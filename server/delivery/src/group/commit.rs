@@ -1,14 +1,16 @@
-//! A commit, from bytes to the state that results.
+//! A member's commit, from bytes to the state that results.
 //!
 //! ```text
 //! Received --validate (pure)--> Validated --apply--> Applied
 //! ```
+//!
+//! Which of the rules of RFC 9420 OpenMLS checks and which are checked here: spec/delivery.md#validation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use openmls::prelude::{
-    ContentType, LeafNodeIndex, MlsMessageBodyIn, MlsMessageIn, ProcessedMessageContent,
-    PublicMessageIn, Sender, StagedCommit, Welcome,
+    LeafNodeIndex, MlsMessageBodyIn, MlsMessageIn, ProcessedMessageContent, PublicMessageIn,
+    Sender, StagedCommit, Welcome,
 };
 use openmls_rust_crypto::RustCrypto;
 use protocol::codec::decode_exact;
@@ -21,12 +23,17 @@ use protocol::limit::COMMIT_ADDS_MAX;
 
 use crate::group::info::InfoIn;
 use crate::group::mls::State;
+use crate::group::outline::{Author, CommitOutline, PathOutline};
+use crate::group::path::check_path;
+use crate::group::proposals::Waiting;
+use crate::group::roles::{Roles, allow_members, removes};
 use crate::group::roster::RosterMember;
 use crate::group::rules::{self, CIPHERSUITE, Rules};
 
 /// A commit and what accompanies it: decoded, nothing believed.
 pub(crate) struct Received<'r> {
     request: &'r CommitGroup,
+    path: Option<PathOutline>,
     commit: PublicMessageIn,
     group_info: InfoIn,
     welcome: Option<Welcome>,
@@ -35,6 +42,7 @@ pub(crate) struct Received<'r> {
 /// A commit that MLS and the rules allow.
 pub(crate) struct Validated<'r> {
     request: &'r CommitGroup,
+    path: Option<PathOutline>,
     staged: Box<StagedCommit>,
     group_info: InfoIn,
     /// The signature keys of those added, in the order of their proposals.
@@ -55,12 +63,11 @@ impl<'r> Received<'r> {
         if request.added.len() > COMMIT_ADDS_MAX {
             return Err(Rule::GroupSize);
         }
-        let commit = decode_exact::<MlsMessageIn>(request.commit.as_slice());
-        let MlsMessageBodyIn::PublicMessage(commit) =
-            commit.map_err(|_| Rule::WireFormat)?.extract()
-        else {
-            return Err(Rule::WireFormat);
-        };
+        let CommitOutline { author, path } = CommitOutline::read(request.commit.as_slice())?;
+        if author != Author::Member(request.sender.0) {
+            return Err(Rule::Framing);
+        }
+        let commit = decode_commit(request.commit.as_slice())?;
         let group_info = InfoIn::decode(request.group_info.as_slice())?;
         let welcome = match request.welcome.welcome.as_slice() {
             [] => None,
@@ -68,6 +75,7 @@ impl<'r> Received<'r> {
         };
         Ok(Self {
             request,
+            path,
             commit,
             group_info,
             welcome,
@@ -85,13 +93,11 @@ impl<'r> Received<'r> {
     ) -> Result<Validated<'r>, Rule> {
         let Self {
             request,
+            path,
             commit,
             group_info,
             welcome,
         } = self;
-        if commit.content_type() != ContentType::Commit {
-            return Err(Rule::WireFormat);
-        }
         let sender = LeafNodeIndex::new(request.sender.0);
         if commit.group_id().as_slice() != request.group.0
             || commit.epoch().as_u64() != epoch.0
@@ -99,35 +105,25 @@ impl<'r> Received<'r> {
         {
             return Err(Rule::Framing);
         }
-        let processed = state
-            .group
-            .process_message(crypto, commit)
-            .map_err(|_| Rule::Commit)?;
-        let ProcessedMessageContent::StagedCommitMessage(staged) = processed.into_content() else {
-            return Err(Rule::Commit);
-        };
-        if !staged
-            .queued_proposals()
-            .all(|queued| rules::allow_proposal(queued.proposal()))
+        let staged = stage(state, commit, crypto)?;
+        let committer = state.group.leaf(sender).ok_or(Rule::Commit)?;
+        let context = state.group.group_context();
+        Roles::of(context)?.allow_commit(&staged, committer, context)?;
+        Waiting::of(state)?.check_commit(&staged, request.sender)?;
+        if let Some(new) = staged.update_path_leaf_node()
+            && !rules::allow_update(committer, new)
         {
             return Err(Rule::Policy);
         }
-        if let Some(new) = staged.update_path_leaf_node() {
-            let old = state.group.leaf(sender).ok_or(Rule::Commit)?;
-            if !rules::allow_update(old, new) {
-                return Err(Rule::Policy);
-            }
-        }
         let added = allow_added(&staged, &request.added, welcome.as_ref(), rules, crypto)?;
-        let removed = staged.remove_proposals();
-        let removed = removed.map(|queued| LeafIndex(queued.remove_proposal().removed().u32()));
-        let removed: Vec<_> = removed.collect();
-        let members = state.group.members().count() + added.len();
+        let removed = removed(&staged)?;
+        let members = state.group.treesync().full_leaves().count() + added.len();
         if members.saturating_sub(removed.len()) > rules.members_max {
             return Err(Rule::GroupSize);
         }
         Ok(Validated {
             request,
+            path,
             staged,
             group_info,
             added,
@@ -142,11 +138,13 @@ impl Validated<'_> {
     pub(crate) fn apply(self, mut state: State, crypto: &RustCrypto) -> Result<Applied, Rule> {
         let Self {
             request,
+            path,
             staged,
             group_info,
             added,
             removed,
         } = self;
+        let roles = Roles::of(state.group.group_context())?;
         state
             .group
             .merge_commit(&state.parts, *staged)
@@ -174,7 +172,14 @@ impl Validated<'_> {
             });
             state.link_keys.insert(leaf, *link_key);
         }
+        if let Some(path) = path {
+            let added = members.iter().map(|member| member.leaf).collect();
+            check_path(&state.group, request.sender, &added, &path.ciphertexts)?;
+        }
+        allow_members(&state.group, &roles)?;
         state.identity_key = request.identity_key;
+        state.wishes.clear();
+        state.group_info = request.group_info.clone();
         if !members.is_empty() && !state.fits_joiners() {
             return Err(Rule::GroupSize);
         }
@@ -185,6 +190,33 @@ impl Validated<'_> {
             removed,
         })
     }
+}
+
+/// Check a commit as a client does that knows the public state (RFC 9420 section 12.4.2).
+pub(crate) fn stage(
+    state: &State,
+    commit: PublicMessageIn,
+    crypto: &RustCrypto,
+) -> Result<Box<StagedCommit>, Rule> {
+    let processed = state.group.process_message(crypto, commit);
+    let content = processed.map_err(|_| Rule::Commit)?.into_content();
+    let ProcessedMessageContent::StagedCommitMessage(staged) = content else {
+        return Err(Rule::Commit);
+    };
+    Ok(staged)
+}
+
+/// Whom a commit removes: each by one proposal (RFC 9420 section 12.2), which OpenMLS does not check
+/// where a SelfRemove is one of two.
+pub(crate) fn removed(staged: &StagedCommit) -> Result<Vec<LeafIndex>, Rule> {
+    let mut removed = BTreeSet::new();
+    for queued in staged.queued_proposals() {
+        let leaf = removes(queued.proposal(), queued.sender());
+        if leaf.is_some_and(|leaf| !removed.insert(leaf)) {
+            return Err(Rule::Commit);
+        }
+    }
+    Ok(removed.into_iter().collect())
 }
 
 /// Check those added one by one, and that the Welcome is for them and nobody else.
@@ -232,11 +264,19 @@ fn allow_added(
 
 /// The leaf of every signature key.
 fn leaves(state: &State) -> BTreeMap<PublicKey, LeafIndex> {
-    let leaf = |member: openmls::prelude::Member| {
-        let key = member.signature_key.as_slice().try_into().ok()?;
-        Some((PublicKey(key), LeafIndex(member.index.u32())))
+    let members = state.group.treesync().full_leaves();
+    let leaf = |(index, leaf): (LeafNodeIndex, _)| {
+        Some((rules::signature_key(leaf)?, LeafIndex(index.u32())))
     };
-    state.group.members().filter_map(leaf).collect()
+    members.filter_map(leaf).collect()
+}
+
+pub(crate) fn decode_commit(bytes: &[u8]) -> Result<PublicMessageIn, Rule> {
+    let message = decode_exact::<MlsMessageIn>(bytes).map_err(|_| Rule::WireFormat)?;
+    let MlsMessageBodyIn::PublicMessage(commit) = message.extract() else {
+        return Err(Rule::WireFormat);
+    };
+    Ok(commit)
 }
 
 fn decode_welcome(bytes: &[u8]) -> Result<Welcome, Rule> {

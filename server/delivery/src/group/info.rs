@@ -11,7 +11,7 @@ use protocol::error::Rule;
 use protocol::id::LeafIndex;
 use tls_codec::{TlsDeserializeBytes, TlsSize};
 
-use crate::group::rules;
+use crate::group::outline::check_group_info;
 
 /// A GroupInfo of which nothing is verified.
 ///
@@ -26,8 +26,8 @@ use crate::group::rules;
 /// ```
 #[derive(TlsSize, TlsDeserializeBytes)]
 pub(crate) struct InfoIn {
-    version: u16,
-    wire_format: u16,
+    _version: u16,
+    _wire_format: u16,
     context: GroupContext,
     extensions: Extensions<GroupInfo>,
     tag: ConfirmationTag,
@@ -35,19 +35,10 @@ pub(crate) struct InfoIn {
     signature: Signature,
 }
 
-const MLS10: u16 = 1;
-const GROUP_INFO: u16 = 4;
-
 impl InfoIn {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Rule> {
-        let received: Self = decode_exact(bytes).map_err(|_| Rule::WireFormat)?;
-        if received.version != MLS10 || received.wire_format != GROUP_INFO {
-            return Err(Rule::WireFormat);
-        }
-        if !rules::allow_info_extensions(&received.extensions) {
-            return Err(Rule::Policy);
-        }
-        Ok(received)
+        check_group_info(bytes)?;
+        decode_exact(bytes).map_err(|_| Rule::WireFormat)
     }
 
     pub(crate) fn context(&self) -> &GroupContext {

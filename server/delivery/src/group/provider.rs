@@ -3,7 +3,9 @@
 //! OpenMLS gives its values as they are to be stored; here they become bytes (postcard: a fraction
 //! of JSON's size and time) that belong to one group, so ids say nothing.
 
-use std::cell::RefCell;
+use std::cell::{Ref, RefCell};
+use std::ops::Range;
+use std::sync::Arc;
 
 use openmls_traits::public_storage::PublicStorageProvider;
 use openmls_traits::storage::{CURRENT_VERSION, traits};
@@ -18,28 +20,64 @@ pub(crate) struct Parts {
     pub(crate) context: Part,
     pub(crate) transcript: Part,
     pub(crate) tag: Part,
+    /// [`Proposals`], or nothing.
+    pub(crate) proposals: Part,
 }
+
+/// Proposals that wait for the next commit, in the order of their acceptance: reference and
+/// proposal, each encoded.
+type Proposals = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// One encoded value; empty if there is none.
 #[derive(Default)]
-pub(crate) struct Part(RefCell<Zeroizing<Vec<u8>>>);
+pub(crate) struct Part(RefCell<Piece>);
+
+/// A value within what it was read with: a tree is most of a state, and need not be copied.
+#[derive(Default)]
+struct Piece {
+    whole: Arc<Zeroizing<Vec<u8>>>,
+    range: Range<usize>,
+}
+
+/// Room that a value finds which replaces another: what a commit changes seldom makes it longer by
+/// more, and where it does, the value is encoded once more.
+const GROWTH_BYTES: usize = 64 * 1024;
+
+/// No value is longer: a state is not (`STATE_BYTES_MAX`), and encoding ends somewhere.
+const VALUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 impl Part {
-    pub(crate) fn new(bytes: &[u8]) -> Self {
-        Self(RefCell::new(Zeroizing::new(bytes.to_vec())))
+    /// The value that `range` of a content holds; none if it has no such range.
+    pub(crate) fn within(whole: &Arc<Zeroizing<Vec<u8>>>, range: Range<usize>) -> Option<Self> {
+        whole.get(range.clone())?;
+        let whole = Arc::clone(whole);
+        Some(Self(RefCell::new(Piece { whole, range })))
     }
 
-    pub(crate) fn to_vec(&self) -> Vec<u8> {
-        self.0.borrow().to_vec()
+    /// The encoded value.
+    pub(crate) fn bytes(&self) -> Ref<'_, [u8]> {
+        Ref::map(self.0.borrow(), Piece::bytes)
     }
 
+    /// Encode into room made beforehand: a buffer that grew would leave copies behind.
     fn write(&self, value: &impl Serialize) -> Result<(), postcard::Error> {
-        *self.0.borrow_mut() = Zeroizing::new(postcard::to_stdvec(value)?);
-        Ok(())
+        let mut room = self.bytes().len().saturating_add(GROWTH_BYTES);
+        loop {
+            let mut bytes = Zeroizing::new(vec![0; room]);
+            match postcard::to_slice(value, &mut bytes).map(|used| used.len()) {
+                Ok(used) => {
+                    bytes.truncate(used);
+                    self.0.replace(Piece::all(bytes));
+                    return Ok(());
+                }
+                Err(postcard::Error::SerializeBufferFull) if room < VALUE_BYTES_MAX => room *= 4,
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn read<T: DeserializeOwned>(&self) -> Result<Option<T>, postcard::Error> {
-        let bytes = self.0.borrow();
+        let bytes = self.bytes();
         if bytes.is_empty() {
             return Ok(None);
         }
@@ -50,8 +88,21 @@ impl Part {
     }
 
     fn delete(&self) -> Result<(), postcard::Error> {
-        *self.0.borrow_mut() = Zeroizing::default();
+        self.0.replace(Piece::default());
         Ok(())
+    }
+}
+
+impl Piece {
+    fn all(bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self {
+            range: 0..bytes.len(),
+            whole: Arc::new(bytes),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.whole.get(self.range.clone()).unwrap_or_default()
     }
 }
 
@@ -102,7 +153,6 @@ impl PublicStorageProvider<CURRENT_VERSION> for Parts {
         self.tag.write(tag)
     }
 
-    /// No proposal is ever queued: commits carry theirs by value.
     fn queue_proposal<
         GroupId: traits::GroupId<CURRENT_VERSION>,
         ProposalRef: traits::ProposalRef<CURRENT_VERSION>,
@@ -110,10 +160,13 @@ impl PublicStorageProvider<CURRENT_VERSION> for Parts {
     >(
         &self,
         _: &GroupId,
-        _: &ProposalRef,
-        _: &QueuedProposal,
+        reference: &ProposalRef,
+        proposal: &QueuedProposal,
     ) -> Result<(), postcard::Error> {
-        Err(postcard::Error::WontImplement)
+        let mut queued = self.proposals.read::<Proposals>()?.unwrap_or_default();
+        let reference = postcard::to_stdvec(reference)?;
+        queued.push((reference, postcard::to_stdvec(proposal)?));
+        self.proposals.write(&queued)
     }
 
     fn queued_proposals<
@@ -124,7 +177,14 @@ impl PublicStorageProvider<CURRENT_VERSION> for Parts {
         &self,
         _: &GroupId,
     ) -> Result<Vec<(ProposalRef, QueuedProposal)>, postcard::Error> {
-        Ok(Vec::new())
+        let queued = self.proposals.read::<Proposals>()?.unwrap_or_default();
+        let decode = |(reference, proposal): &(Vec<u8>, Vec<u8>)| {
+            Ok((
+                postcard::from_bytes(reference)?,
+                postcard::from_bytes(proposal)?,
+            ))
+        };
+        queued.iter().map(decode).collect()
     }
 
     fn tree<
@@ -201,9 +261,12 @@ impl PublicStorageProvider<CURRENT_VERSION> for Parts {
     >(
         &self,
         _: &GroupId,
-        _: &ProposalRef,
+        reference: &ProposalRef,
     ) -> Result<(), postcard::Error> {
-        Ok(())
+        let mut queued = self.proposals.read::<Proposals>()?.unwrap_or_default();
+        let reference = postcard::to_stdvec(reference)?;
+        queued.retain(|(queued, _)| *queued != reference);
+        self.proposals.write(&queued)
     }
 
     fn clear_proposal_queue<
@@ -213,6 +276,6 @@ impl PublicStorageProvider<CURRENT_VERSION> for Parts {
         &self,
         _: &GroupId,
     ) -> Result<(), postcard::Error> {
-        Ok(())
+        self.proposals.delete()
     }
 }

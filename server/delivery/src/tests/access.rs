@@ -284,7 +284,7 @@ fn an_answer_in_doubt_is_found_out_by_asking_again() {
     a.merge();
     world.backend.inject(store::Fault::AmbiguousLost);
     let (reply, _) = world.send(&mut a, b"x").unwrap();
-    assert_eq!(reply.number.0, 3);
+    assert_eq!(reply.receipt.number.0, 3);
 }
 
 /// [DS-CREATE-1]
@@ -320,6 +320,7 @@ fn a_state_is_for_who_has_its_key() {
         group: GROUP,
         epoch: Epoch(1),
         state_key: a.state_key(),
+        from: 0,
     };
     assert!(
         world

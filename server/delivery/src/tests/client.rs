@@ -5,29 +5,32 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use openmls::prelude::tls_codec::Serialize as _;
 use openmls::prelude::{
     BasicCredential, Capabilities, Ciphersuite, CommitBuilder, CredentialWithKey, Extension,
-    ExtensionType, Extensions, GroupId as MlsGroupId, KeyPackage, LeafNode, LeafNodeIndex,
-    LeafNodeParameters, Lifetime, LoadedPsks, MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig,
-    MlsMessageBodyIn, MlsMessageIn, NewSignerBundle, OpenMlsProvider as _,
-    PURE_PLAINTEXT_WIRE_FORMAT_POLICY, ProcessedMessageContent, SignatureScheme, StagedWelcome,
-    UnknownExtension,
+    ExtensionType, Extensions, ExternalSender, GroupContext, GroupId as MlsGroupId, KeyPackage,
+    LeafNode, LeafNodeIndex, LeafNodeParameters, Lifetime, LoadedPsks, MlsGroup,
+    MlsGroupCreateConfig, MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn, NewSignerBundle,
+    OpenMlsProvider as _, PURE_PLAINTEXT_WIRE_FORMAT_POLICY, ProcessedMessageContent, ProposalType,
+    RequiredCapabilitiesExtension, SignatureScheme, StagedWelcome, UnknownExtension,
 };
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::OpenMlsRustCrypto;
 use protocol::codec::{Opaque, decode_exact, encode};
 use protocol::contact::{QualifiedTicket, Ticket};
+use protocol::crypto::credential::{IntermediateCredential, RootCredential};
+use protocol::crypto::delivery_credential::DeliveryCredential;
 use protocol::crypto::identity::{SEALED_IDENTITY_EXTENSION, WrappedLinkKey};
 use protocol::crypto::label;
 use protocol::crypto::sealed::SymmetricKey;
 use protocol::crypto::signature::PrivateKey;
 use protocol::crypto::signed::{Binding, Signed};
 use protocol::delivery::{
-    AddedMember, CommitGroup, CreateGroup, FetchWelcomeState, FetchWelcomeStateReply,
-    SealedIdentityKey, SendMessage, WelcomeForAdded,
+    AddedMember, CommitGroup, CreateGroup, FetchWelcomeState, GroupState, SealedIdentityKey,
+    SendMessage, WelcomeForAdded,
 };
-use protocol::entry::{GroupEvent, GroupEventContent, Payload};
-use protocol::id::{Epoch, GroupId, LeafIndex};
+use protocol::entry::{FanOutKey, GroupEvent, GroupEventContent, Payload};
+use protocol::group_policy::{GROUP_POLICY_EXTENSION, GroupKind, GroupPolicy};
+use protocol::id::{Epoch, GroupId, LeafIndex, Pseudonym};
 use protocol::request::Operation;
-use protocol::time::Timestamp;
+use protocol::time::{Lifetime as Validity, Timestamp};
 
 pub(crate) const CIPHERSUITE: Ciphersuite =
     Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
@@ -48,7 +51,9 @@ pub(crate) struct Client {
     pub(crate) leaf: Leaf,
     pub(crate) ticket: QualifiedTicket,
     pub(crate) link_key: WrappedLinkKey,
-    group: Option<MlsGroup>,
+    pub(crate) group: Option<MlsGroup>,
+    /// Beside its last commit.
+    info: Vec<u8>,
 }
 
 /// Unpredictable enough for tests: never the same bytes twice in a process.
@@ -79,8 +84,45 @@ pub(crate) fn sealed_identity(byte: u8, length: usize) -> Extension {
 }
 
 pub(crate) fn capabilities() -> Capabilities {
-    let extensions = vec![ExtensionType::Unknown(SEALED_IDENTITY_EXTENSION)];
-    Capabilities::builder().extensions(extensions).build()
+    let extensions = [SEALED_IDENTITY_EXTENSION, GROUP_POLICY_EXTENSION];
+    Capabilities::builder()
+        .extensions(extensions.map(ExtensionType::Unknown).to_vec())
+        .proposals(vec![ProposalType::SelfRemove])
+        .build()
+}
+
+/// The signature key of the delivery service of all tests.
+pub(crate) fn delivery_key() -> PrivateKey {
+    PrivateKey::from_seed(&[6; 32])
+}
+
+/// Its credential.
+pub(crate) fn delivery_credential() -> DeliveryCredential {
+    let valid = Validity::starting(Timestamp(0), std::time::Duration::from_secs(1 << 40));
+    let [root_key, key] = [[4; 32], [5; 32]].map(|seed| PrivateKey::from_seed(&seed));
+    let root = RootCredential::new("here.example".parse().unwrap(), &root_key, valid);
+    let intermediate = IntermediateCredential::new(&root, &root_key, &key, valid);
+    DeliveryCredential::new(&intermediate, &key, &delivery_key())
+}
+
+/// What the GroupContext of every group has.
+pub(crate) fn context(kind: GroupKind, admins: &[&Client]) -> Extensions<GroupContext> {
+    let credential = BasicCredential::new(encode(&delivery_credential()));
+    let key = delivery_key().public_key().0.to_vec();
+    let sender = ExternalSender::new(key.into(), credential.into());
+    let policy = GroupPolicy::new(kind, admins.iter().map(|admin| admin.pseudonym()));
+    let required = [SEALED_IDENTITY_EXTENSION, GROUP_POLICY_EXTENSION];
+    let required = required.map(ExtensionType::Unknown);
+    Extensions::from_vec(vec![
+        Extension::RequiredCapabilities(RequiredCapabilitiesExtension::new(
+            &required,
+            &[ProposalType::SelfRemove],
+            &[],
+        )),
+        Extension::ExternalSenders(vec![sender]),
+        Extension::Unknown(GROUP_POLICY_EXTENSION, UnknownExtension(encode(&policy))),
+    ])
+    .unwrap()
 }
 
 impl Client {
@@ -109,11 +151,16 @@ impl Client {
             },
             link_key: WrappedLinkKey([low; 60]),
             group: None,
+            info: Vec::new(),
         }
     }
 
     pub(crate) fn group(&mut self) -> &mut MlsGroup {
         self.group.as_mut().unwrap()
+    }
+
+    pub(crate) fn pseudonym(&self) -> Pseudonym {
+        Pseudonym(self.leaf.pseudonym.as_slice().try_into().unwrap())
     }
 
     pub(crate) fn credential(&self) -> CredentialWithKey {
@@ -145,14 +192,15 @@ impl Client {
     }
 
     pub(crate) fn create(&mut self, id: GroupId) -> CreateGroup {
-        self.create_with(id, capabilities(), Extensions::empty())
+        let context = context(GroupKind::Group, &[self]);
+        self.create_with(id, capabilities(), context)
     }
 
     pub(crate) fn create_with(
         &mut self,
         id: GroupId,
         capabilities: Capabilities,
-        context: Extensions<openmls::prelude::GroupContext>,
+        context: Extensions<GroupContext>,
     ) -> CreateGroup {
         let config = MlsGroupCreateConfig::builder()
             .ciphersuite(CIPHERSUITE)
@@ -200,6 +248,11 @@ impl Client {
             .export_group_info(provider.crypto(), signer, with_tree)
             .unwrap();
         described.to_bytes().unwrap()
+    }
+
+    /// The GroupInfo beside its last commit.
+    pub(crate) fn committed_info(&self) -> Vec<u8> {
+        self.info.clone()
     }
 
     pub(crate) fn state_key(&self) -> SymmetricKey {
@@ -278,6 +331,8 @@ impl Client {
         let (commit, welcome, described) = bundle.into_messages();
         let pending = group.pending_commit().unwrap();
         let key = pending.export_secret(provider.crypto(), label::GROUP_STATE_KEY, &[], 32);
+        let described = described.unwrap().to_bytes().unwrap();
+        self.info.clone_from(&described);
         let welcome = welcome
             .map(|welcome| welcome.to_bytes().unwrap())
             .unwrap_or_default();
@@ -287,7 +342,7 @@ impl Client {
             state_key,
             next_state_key: SymmetricKey(key.unwrap().try_into().unwrap()),
             commit: Opaque::new(commit.to_bytes().unwrap()).unwrap(),
-            group_info: Opaque::new(described.unwrap().to_bytes().unwrap()).unwrap(),
+            group_info: Opaque::new(described).unwrap(),
             welcome: WelcomeForAdded {
                 welcome: Opaque::new(welcome).unwrap(),
             },
@@ -454,10 +509,15 @@ impl Client {
         let Ok(Payload::Group(sealed)) = decode_exact::<Payload>(payload) else {
             return None;
         };
-        let event = GroupEvent::open(&self.state_key(), sealed.as_slice()).ok()?;
+        let event = GroupEvent::open(&FanOutKey::of(&self.state_key()), sealed.as_slice()).ok()?;
         let bytes = match &event.content {
             GroupEventContent::Message(message) => message.as_slice(),
             GroupEventContent::Commit(commit) => commit.commit.as_slice(),
+            GroupEventContent::Proposal(proposal) => proposal.as_slice(),
+            GroupEventContent::Deleted(message) | GroupEventContent::Direct(message) => {
+                message.as_slice()
+            }
+            GroupEventContent::Reverted(_) | GroupEventContent::Complaint(_) => return None,
         };
         let message: MlsMessageIn = decode_exact(bytes).unwrap();
         let message = message.try_into_protocol_message().unwrap();
@@ -472,12 +532,16 @@ impl Client {
                 group.merge_staged_commit(provider, *commit).unwrap();
                 Vec::new()
             }
-            ProcessedMessageContent::ProposalMessage(_)
-            | ProcessedMessageContent::ExternalJoinProposalMessage(_)
+            ProcessedMessageContent::ProposalMessage(proposal) => {
+                let stored = group.store_pending_proposal(provider.storage(), *proposal);
+                stored.unwrap();
+                Vec::new()
+            }
+            ProcessedMessageContent::ExternalJoinProposalMessage(_)
             | ProcessedMessageContent::OwnPendingCommit
             | ProcessedMessageContent::OwnPrivateMessage => return None,
         };
-        Some((event.number.0, text))
+        Some((event.receipt.number.0, text))
     }
 
     /// What to ask for, after a Welcome; the state comes with [`Self::join`].
@@ -487,10 +551,11 @@ impl Client {
             group,
             epoch,
             state_key: inviter.state_key(),
+            from: 0,
         }
     }
 
-    pub(crate) fn join(&mut self, payload: &[u8], state: &FetchWelcomeStateReply) {
+    pub(crate) fn join(&mut self, payload: &[u8], state: &GroupState) {
         let Ok(Payload::Welcome(welcome)) = decode_exact::<Payload>(payload) else {
             panic!("no Welcome")
         };

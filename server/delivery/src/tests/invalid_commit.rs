@@ -1,13 +1,14 @@
 //! Commits that are refused, and change nothing.
 
 use openmls::prelude::{
-    Capabilities, Extension, ExtensionType, Extensions, LeafNodeParameters, Lifetime,
+    Capabilities, Extension, ExtensionType, Extensions, LeafNodeParameters, Lifetime, ProposalType,
     UnknownExtension,
 };
 use protocol::codec::Opaque;
 use protocol::crypto::identity::SEALED_IDENTITY_EXTENSION;
 use protocol::delivery::{CommitGroup, WelcomeForAdded};
 use protocol::error::Rule;
+use protocol::group_policy::GROUP_POLICY_EXTENSION;
 use protocol::id::{Epoch, GroupId};
 
 use super::client::{Client, sealed_identity};
@@ -318,6 +319,10 @@ fn broken_packages(a: &mut Client) -> Vec<Case> {
     case("a KeyPackage for too long", Rule::KeyPackage, &|c| {
         c.leaf.lifetime = Lifetime::init(now - 3_600, now + 100 * 86_400);
     });
+    // It would be over before its commit cannot be undone any more. [DS-COMMIT-9]
+    case("a KeyPackage for too short", Rule::KeyPackage, &|c| {
+        c.leaf.lifetime = Lifetime::init(now - 3_600, now + 300);
+    });
     case("no identity", Rule::KeyPackage, &|c| {
         c.leaf.extensions.clear();
     });
@@ -334,9 +339,10 @@ fn broken_packages(a: &mut Client) -> Vec<Case> {
         c.leaf.pseudonym.clear();
     });
     let can_more = || {
-        let extensions = [SEALED_IDENTITY_EXTENSION, 0xf0f0].map(ExtensionType::Unknown);
+        let extensions = [SEALED_IDENTITY_EXTENSION, GROUP_POLICY_EXTENSION, 0xf0f0];
         Capabilities::builder()
-            .extensions(extensions.to_vec())
+            .extensions(extensions.map(ExtensionType::Unknown).to_vec())
+            .proposals(vec![ProposalType::SelfRemove])
             .build()
     };
     let mut case = |name, rule, change: &dyn Fn(&mut Client)| {

@@ -1,16 +1,17 @@
 //! Groups that may not be created.
 
 use openmls::prelude::{
-    Capabilities, Extension, ExtensionType, Extensions, Lifetime, RequiredCapabilitiesExtension,
-    UnknownExtension,
+    Capabilities, Extension, ExtensionType, Extensions, ExternalSender, Lifetime, ProposalType,
+    RequiredCapabilitiesExtension, UnknownExtension,
 };
 use protocol::codec::Opaque;
 use protocol::crypto::identity::SEALED_IDENTITY_EXTENSION;
 use protocol::delivery::CreateGroup;
 use protocol::error::Rule;
+use protocol::group_policy::{GROUP_POLICY_EXTENSION, GroupKind};
 use protocol::id::GroupId;
 
-use super::client::{Client, capabilities, sealed_identity};
+use super::client::{Client, capabilities, context, sealed_identity};
 use super::{GROUP, World, client};
 use crate::Error;
 
@@ -29,7 +30,8 @@ fn flipped<const MAX: usize>(bytes: &Opaque<MAX>, from_end: usize) -> Opaque<MAX
 fn with_leaf(change: impl FnOnce(&mut Client)) -> CreateGroup {
     let mut creator = client(1);
     change(&mut creator);
-    creator.create(GROUP)
+    let context = context(GroupKind::Group, &[&client(1)]);
+    creator.create_with(GROUP, capabilities(), context)
 }
 
 /// Requests that differ from a good one in what they carry.
@@ -124,7 +126,7 @@ fn broken_trees() -> Vec<(&'static str, CreateGroup, Rule)> {
     };
     vec![
         tree_is("no tree", opaque(&[]), Rule::WireFormat),
-        tree_is("an empty tree", opaque(&[0]), Rule::GroupInfo),
+        tree_is("an empty tree", opaque(&[0]), Rule::Members),
         tree_is(
             "a cut tree",
             opaque(&tree.as_slice()[..50]),
@@ -132,7 +134,7 @@ fn broken_trees() -> Vec<(&'static str, CreateGroup, Rule)> {
         ),
         tree_is("a bad leaf signature", flipped(&tree, 1), Rule::GroupInfo),
         tree_is("another's tree", other_tree, Rule::GroupInfo),
-        tree_is("a tree of two", opaque(&of_two), Rule::GroupInfo),
+        tree_is("a tree of two", opaque(&of_two), Rule::Members),
         tree_is("a long tree", opaque(&[0; 9_000]), Rule::GroupSize),
     ]
 }
@@ -146,7 +148,7 @@ fn broken_leaves() -> Vec<(&'static str, CreateGroup, Rule)> {
             .extensions(extensions.to_vec())
             .build()
     };
-    let context = |extension| Extensions::single(extension).unwrap();
+    let single = |extension| Extensions::single(extension).unwrap();
     let long = Lifetime::init(super::now().0 - 60, super::now().0 + 100 * 86_400);
     let required = RequiredCapabilitiesExtension::default();
     let external = Extension::ExternalSenders(vec![]);
@@ -182,19 +184,19 @@ fn broken_leaves() -> Vec<(&'static str, CreateGroup, Rule)> {
         ),
         (
             "external senders",
-            client(1).create_with(GROUP, capabilities(), context(external)),
+            client(1).create_with(GROUP, capabilities(), single(external)),
             Rule::Policy,
         ),
         (
             "an unknown extension of the context",
-            client(1).create_with(GROUP, can_more(), context(unknown(0xf0f0))),
+            client(1).create_with(GROUP, can_more(), single(unknown(0xf0f0))),
             Rule::Policy,
         ),
         (
             "nothing",
             {
                 let required = Extension::RequiredCapabilities(required);
-                let mut request = client(1).create_with(GROUP, capabilities(), context(required));
+                let mut request = client(1).create_with(GROUP, capabilities(), single(required));
                 request.group_info = opaque(&[0, 1, 0, 4]);
                 request
             },
@@ -203,11 +205,113 @@ fn broken_leaves() -> Vec<(&'static str, CreateGroup, Rule)> {
     ]
 }
 
+/// A request whose context has other extensions: requirements, external senders, policy.
+fn other(change: impl Fn(&mut Vec<Extension>)) -> CreateGroup {
+    let mut a = client(1);
+    let good = context(GroupKind::Group, &[&a]);
+    let mut extensions: Vec<_> = good.iter().cloned().collect();
+    change(&mut extensions);
+    let context = Extensions::from_vec(extensions).unwrap();
+    a.create_with(GROUP, capabilities(), context)
+}
+
+/// Requests whose context lets others in or keeps people out.
+fn broken_contexts() -> Vec<(&'static str, CreateGroup, Rule)> {
+    let sender = || {
+        let key = client(9).key.public_key().0.to_vec();
+        ExternalSender::new(key.into(), client(9).credential().credential)
+    };
+    let known = |kind| ExtensionType::Unknown(kind);
+    let requires = |extensions: &[ExtensionType], proposals: &[ProposalType]| {
+        Extension::RequiredCapabilities(RequiredCapabilitiesExtension::new(
+            extensions,
+            proposals,
+            &[],
+        ))
+    };
+    let both = [SEALED_IDENTITY_EXTENSION, GROUP_POLICY_EXTENSION].map(known);
+    let leave = [ProposalType::SelfRemove];
+    vec![
+        (
+            "no requirements",
+            other(|all| drop(all.remove(0))),
+            Rule::Policy,
+        ),
+        (
+            "no external sender",
+            other(|all| drop(all.remove(1))),
+            Rule::Policy,
+        ),
+        ("no policy", other(|all| drop(all.remove(2))), Rule::Policy),
+        (
+            "another external sender",
+            other(|all| all[1] = Extension::ExternalSenders(vec![sender()])),
+            Rule::Policy,
+        ),
+        (
+            "two external senders",
+            other(|all| {
+                let Extension::ExternalSenders(senders) = &mut all[1] else {
+                    panic!("the senders come second")
+                };
+                senders.push(sender());
+            }),
+            Rule::Policy,
+        ),
+        (
+            "fewer requirements",
+            other(|all| all[0] = requires(&both[..1], &leave)),
+            Rule::Policy,
+        ),
+        (
+            "no way to leave required",
+            other(|all| all[0] = requires(&both, &[])),
+            Rule::Policy,
+        ),
+    ]
+}
+
+/// Requests in which the creator is not the only admin.
+fn foreign_admins() -> Vec<(&'static str, CreateGroup, Rule)> {
+    let policy =
+        |bytes: Vec<u8>| Extension::Unknown(GROUP_POLICY_EXTENSION, UnknownExtension(bytes));
+    let with_admins = |admins: &[&Client]| {
+        let context = context(GroupKind::Group, admins);
+        client(1).create_with(GROUP, capabilities(), context)
+    };
+    vec![
+        (
+            "no admins",
+            other(|all| all[2] = policy(vec![1, 1, 0])),
+            Rule::Policy,
+        ),
+        (
+            "a broken policy",
+            other(|all| all[2] = policy(vec![9; 20])),
+            Rule::Policy,
+        ),
+        ("another admin", with_admins(&[&client(2)]), Rule::Role),
+        (
+            "a second admin",
+            with_admins(&[&client(1), &client(2)]),
+            Rule::Role,
+        ),
+    ]
+}
+
 /// [DS-CREATE-1]
 #[test]
 fn only_a_whole_group_of_one_is_created() {
     let world = World::new();
-    for (name, request, rule) in [broken_messages(), broken_trees(), broken_leaves()].concat() {
+    for (name, request, rule) in [
+        broken_messages(),
+        broken_trees(),
+        broken_leaves(),
+        broken_contexts(),
+        foreign_admins(),
+    ]
+    .concat()
+    {
         let request = client(1).sign(request, &world.binding);
         let reply = world
             .delivery
@@ -215,9 +319,7 @@ fn only_a_whole_group_of_one_is_created() {
         assert_eq!(reply.unwrap_err(), Error::Invalid(rule), "{name}");
         assert!(world.rows().is_empty(), "{name}");
     }
-    let required = Extension::RequiredCapabilities(RequiredCapabilitiesExtension::default());
-    let context = Extensions::single(required).unwrap();
-    let request = client(1).create_with(GROUP, capabilities(), context);
+    let request = client(1).create(GROUP);
     let request = client(1).sign(request, &world.binding);
     world
         .delivery

@@ -72,7 +72,9 @@ fn messages_that_arrive_together_are_numbered_without_gaps() {
                 .send_message(request, &world.binding, world.now, &world.entropy)
         };
         let numbers = requests.into_iter().map(send);
-        numbers.map(|reply| reply.unwrap().0.number.0).collect()
+        numbers
+            .map(|reply| reply.unwrap().0.receipt.number.0)
+            .collect()
     };
     let mut numbers: Vec<u64> = std::thread::scope(|scope| {
         let threads = all.map(|requests| scope.spawn(|| -> Vec<u64> { send(requests) }));

@@ -2,7 +2,7 @@
 
 use protocol::codec::decode_exact;
 use protocol::contact::Ticket;
-use protocol::entry::{GroupEvent, Payload};
+use protocol::entry::{FanOutKey, GroupEvent, Payload};
 use protocol::id::{Epoch, LeafIndex, Seq};
 use protocol::time::Timestamp;
 
@@ -15,7 +15,7 @@ fn members_talk_through_the_server() {
     let (world, mut a, mut b) = pair();
     let (reply, outbox) = world.send(&mut a, b"hello").unwrap();
     assert_eq!(
-        reply.number,
+        reply.receipt.number,
         Seq(2),
         "the commit was the group's first event"
     );
@@ -57,17 +57,13 @@ fn several_are_added_at_once_on_several_domains() {
     }
 }
 
-/// [DS-STATE-1] [DS-FANOUT-2]
+/// [DS-FANOUT-2]
 #[test]
-fn who_is_removed_learns_it_and_opens_nothing_written_later() {
+fn who_is_removed_learns_it_and_opens_nothing_sent_later() {
     let (world, mut a, mut b) = pair();
     let mut c = client(3);
     world.add(&mut a, &mut [&mut b], &mut [&mut c]);
     let key = c.state_key();
-    let place = crate::group::Place {
-        group: GROUP,
-        epoch: Epoch(2),
-    };
     let request = a.remove(c.index());
     world.commit(&a, &request).unwrap();
     a.merge();
@@ -84,26 +80,7 @@ fn who_is_removed_learns_it_and_opens_nothing_written_later() {
     let Ok(Payload::Group(sealed)) = decode_exact(&inbox[0][0]) else {
         panic!("no event")
     };
-    assert!(GroupEvent::open(&key, sealed.as_slice()).is_err());
-    for place in [
-        place,
-        crate::group::Place {
-            epoch: Epoch(3),
-            ..place
-        },
-    ] {
-        let opens = |row: &(Vec<u8>, Vec<u8>)| {
-            let state = crate::group::SealedState(row.1.clone());
-            let chunk = crate::group::SealedState(row.1.get(8..).unwrap_or_default().to_vec());
-            let roster = crate::group::SealedRoster(row.1.clone());
-            roster.open(&key, place).is_ok()
-                || state.open(&key, place).is_ok()
-                || chunk.open(&key, place).is_ok()
-        };
-        let opened = world.rows().iter().filter(|row| opens(row)).count();
-        // The state of epoch 2 is kept for those who were added in it: that one they were part of.
-        assert_eq!(opened, usize::from(place.epoch == Epoch(2)));
-    }
+    assert!(GroupEvent::open(&FanOutKey::of(&key), sealed.as_slice()).is_err());
     assert_eq!(b.receive(&inbox[0][0]), Some((4, b"without you".to_vec())));
 }
 
@@ -126,15 +103,12 @@ fn a_leaf_that_was_left_is_taken_by_the_next() {
     let inbox = world.deliver(&[&b, &c]);
     b.receive(&inbox[0][0]).unwrap();
     let fetch = c.welcome_request(&a);
-    let state = world
-        .delivery
-        .fetch_welcome_state(fetch, world.now)
-        .unwrap();
+    let state = world.fetch(fetch).unwrap();
     c.join(&inbox[1][0], &state);
     assert_eq!(c.index(), LeafIndex(1));
     assert_eq!(state.link_keys[1].key, c.link_key);
     let (reply, _) = world.send(&mut c, b"mine now").unwrap();
-    assert_eq!(reply.number, Seq(3));
+    assert_eq!(reply.receipt.number, Seq(3));
 }
 
 #[test]
@@ -142,7 +116,7 @@ fn an_update_changes_keys_and_nothing_else() {
     let (world, mut a, mut b) = pair();
     let request = b.update();
     let (reply, _) = world.commit(&b, &request).unwrap();
-    assert_eq!((reply.epoch, reply.number), (Epoch(2), Seq(2)));
+    assert_eq!((reply.epoch, reply.receipt.number), (Epoch(2), Seq(2)));
     b.merge();
     let inbox = world.deliver(&[&a]);
     a.receive(&inbox[0][0]).unwrap();
@@ -167,10 +141,7 @@ fn a_joiner_finds_its_epoch_after_the_group_moved_on() {
     b.merge();
     let inbox = world.deliver(&[&a, &c]);
     a.receive(&inbox[0][0]).unwrap();
-    let state = world
-        .delivery
-        .fetch_welcome_state(fetch.clone(), world.now)
-        .unwrap();
+    let state = world.fetch(fetch.clone()).unwrap();
     c.join(&welcome, &state);
     assert_eq!(c.receive(&inbox[1][0]).map(|event| event.0), Some(3));
     assert!(c.state_key() == a.state_key());
@@ -179,25 +150,6 @@ fn a_joiner_finds_its_epoch_after_the_group_moved_on() {
         world.delivery.fetch_welcome_state(fetch, late),
         Err(Error::Denied)
     );
-}
-
-/// The states of epochs that nobody joined in, or whose time is over, are not kept.
-#[test]
-fn past_states_are_swept_by_later_commits() {
-    let (mut world, mut a, _) = pair();
-    let update = |world: &World, a: &mut super::Client| {
-        let request = a.update();
-        world.commit(a, &request).unwrap();
-        a.merge();
-    };
-    let past = |world: &World| world.rows().iter().filter(|row| row.0[0] == 6).count();
-    update(&world, &mut a);
-    assert_eq!(past(&world), 1);
-    update(&world, &mut a);
-    assert_eq!(past(&world), 1, "nobody was added in epoch 2");
-    world.now = Timestamp(world.now.0 + POLICY.past_state_seconds + 2 * 86_400);
-    update(&world, &mut a);
-    assert_eq!(past(&world), 0);
 }
 
 /// [DS-COMMIT-1]

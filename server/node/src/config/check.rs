@@ -7,7 +7,7 @@ use crate::config::policy::MIB;
 use crate::config::{Accounts, Budget, Config, Connections, Groups, Queues, Streams, Workers};
 
 /// `Ok` if a value is good; otherwise its key, and what it must be.
-fn demand(key: &'static str, is_good: bool, what: &str) -> Result<(), Error> {
+pub(super) fn demand(key: &'static str, is_good: bool, what: &str) -> Result<(), Error> {
     if is_good {
         Ok(())
     } else {
@@ -35,8 +35,13 @@ impl Config {
             "must be an address of this machine, as 127.0.0.1:9433",
         )?;
         self.connections.check()?;
+        self.handshakes.check()?;
+        self.strangers.check()?;
+        self.transport.check()?;
         self.streams.check()?;
         self.budget.check()?;
+        self.watch.check()?;
+        self.memory.check()?;
         self.workers.check()?;
         self.accounts.check()?;
         self.groups.check()?;
@@ -58,6 +63,11 @@ impl Connections {
             "must be at least 1",
         )?;
         demand(
+            "connections.per_identity",
+            self.per_identity > 0,
+            "must be at least 1",
+        )?;
+        demand(
             "connections.handshakes",
             self.handshakes > 0,
             "must be at least 1",
@@ -73,6 +83,10 @@ impl Streams {
         demand("streams.concurrent", is_good, "must be 1 to 1024")?;
         let millis = [
             ("streams.handshake_millis", self.handshake_millis),
+            (
+                "streams.crowded_handshake_millis",
+                self.crowded_handshake_millis,
+            ),
             ("streams.first_request_millis", self.first_request_millis),
             ("streams.frame_millis", self.frame_millis),
             ("streams.write_millis", self.write_millis),

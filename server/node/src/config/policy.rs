@@ -44,6 +44,12 @@ pub struct Groups {
     pub state_kib: u32,
     /// Days that the state of an epoch waits for those who were added in it.
     pub past_state_days: u64,
+    /// Seconds in which members can undo a commit that they cannot follow; 0 for never.
+    pub undo_seconds: u64,
+    /// Percent of those whom a commit was sent to that must complain to undo it.
+    pub undo_quorum_percent: u8,
+    /// Months without a request after which a member is to leave; 0 for never.
+    pub inactive_months: u32,
     /// Days that a message waits to be delivered.
     pub undelivered_days: u64,
     /// Messages of a group that may wait to be delivered.
@@ -88,8 +94,11 @@ impl Default for Groups {
     fn default() -> Self {
         Self {
             members: 1_000,
-            state_kib: 2_560,
+            state_kib: 5_632,
             past_state_days: 14,
+            undo_seconds: 600,
+            undo_quorum_percent: 50,
+            inactive_months: 6,
             undelivered_days: 14,
             undelivered_messages: 10_000,
         }
@@ -136,6 +145,9 @@ impl Config {
             members,
             state_kib,
             past_state_days,
+            undo_seconds,
+            undo_quorum_percent,
+            inactive_months,
             undelivered_days,
             undelivered_messages,
         } = self.groups;
@@ -156,6 +168,9 @@ impl Config {
                 members_max: members,
                 state_bytes_max: usize::try_from(state_kib).unwrap_or(usize::MAX) << 10,
                 past_state_seconds: past_state_days.saturating_mul(DAY),
+                undo_seconds,
+                undo_quorum_percent,
+                inactive_months,
                 parcel_seconds: undelivered_days.saturating_mul(DAY),
                 parcels_max: undelivered_messages,
             },
@@ -176,6 +191,7 @@ impl Config {
         self.accounts.username_work = Work::EASY;
         self.connections.per_address = u32::MAX;
         self.connections.per_network = u32::MAX;
+        self.handshakes = self.handshakes.without_networks();
         self.budget.requests_per_second = 100_000;
         self.budget.requests_burst = 100_000;
         self.budget.bytes_per_second = 1 << 30;

@@ -29,7 +29,8 @@ fn refusal(text: &str) -> String {
 fn what_is_not_said_has_its_default() {
     let config = load(MINIMAL).unwrap();
     assert_eq!(config.streams, Streams::default());
-    assert_eq!(config.connections.retry, Retry::Adaptive);
+    assert_eq!(config.connections.retry, Retry::Always);
+    assert_eq!(config.transport, Transport::default());
     assert_eq!(config.metrics, None);
 }
 
@@ -40,11 +41,17 @@ fn relative_paths_begin_where_the_file_is() {
     assert_eq!(config.files.server_keys, Path::new("/keys/server.keys"));
 }
 
+/// [NODE-CONFIG-1]
 #[test]
 fn unknown_keys_are_refused_by_name() {
     for section in [
         "connections",
+        "handshakes",
+        "strangers",
+        "transport",
         "streams",
+        "watch",
+        "memory",
         "budget",
         "workers",
         "database",
@@ -65,6 +72,18 @@ fn values_out_of_bounds_are_refused_by_name() {
         ("streams", "concurrent = 0", "streams.concurrent"),
         ("budget", "misbehaviour = 1", "budget.misbehaviour"),
         ("workers", "waiting = 0", "workers.waiting"),
+        ("handshakes", "cpu_percent = 0", "handshakes.cpu_percent"),
+        ("strangers", "requests = 0", "strangers.requests"),
+        ("watch", "glitches = 0", "watch.glitches"),
+        ("memory", "red_percent = 101", "memory.red_percent"),
+        ("transport", "shards = 65", "transport.shards"),
+        ("transport", "token_days = 9", "transport.token_days"),
+        ("transport", "packets_burst = 0", "transport.packets_burst"),
+        (
+            "transport",
+            "congestion_window = 1",
+            "transport.congestion_window",
+        ),
         (
             "connections",
             "idle_seconds = 1",

@@ -32,26 +32,35 @@ impl Raw {
     }
 
     pub(crate) async fn try_connect(server: &Server, alpn: &[u8]) -> Result<Self, ConnectionError> {
-        let mut roots = RootCertStore::empty();
-        roots
-            .add(CertificateDer::from_pem_file(server.certificate()).unwrap())
-            .unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![alpn.to_vec()];
-        let config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(config).unwrap()));
         let endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = server.local_addr().unwrap();
+        let config = config(server, vec![alpn.to_vec()]);
         let connecting = endpoint.connect_with(config, address, "localhost").unwrap();
-        Ok(Self {
-            connection: connecting.await?,
-            _endpoint: endpoint,
-        })
+        Ok(Self::of(connecting.await?, endpoint))
     }
+
+    pub(crate) const fn of(connection: Connection, endpoint: Endpoint) -> Self {
+        Self {
+            connection,
+            _endpoint: endpoint,
+        }
+    }
+}
+
+/// What a client needs to know of a server.
+pub(crate) fn config(server: &Server, protocols: Vec<Vec<u8>>) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_file(server.certificate()).unwrap())
+        .unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = protocols;
+    ClientConfig::new(Arc::new(QuicClientConfig::try_from(config).unwrap()))
 }
 
 /// Send bytes on a stream of their own and end it; the payload of the answer, unless the

@@ -107,6 +107,7 @@ fn versions_grow_with_commits_only(store: &Store, partition: &Partition) {
     assert_eq!(version(store, partition), Version(1));
 }
 
+/// [STORE-COMMIT-1]
 fn a_repeated_operation_is_applied_once(store: &Store, partition: &Partition) {
     increment(store, partition, op(1)).unwrap();
     let replay: Result<_, StoreError> = store.transact(partition, op(1), |tx| {
@@ -136,6 +137,7 @@ fn a_conflict_runs_the_body_again(store: &Store, partition: &Partition) {
 }
 
 /// Below the store: a commit applies at its version only, and once.
+/// [STORE-COMMIT-1]
 fn commits_are_conditional(backend: &dyn Backend, partition: &Partition) {
     let key = RowKey::new(2, partition);
     let commit = |n: u8, expected: u64| {

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         .map_err(failure::Failure::from)
         .and_then(|runtime| {
             let done = runtime.block_on(command::run(arguments, output));
-            // A thread may still wait for a line of standard input.
+            // A thread may still be looking a name up, and nobody waits for the answer.
             runtime.shutdown_background();
             done
         });

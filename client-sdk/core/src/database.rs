@@ -51,6 +51,7 @@ impl HomeKey {
 /// Open the database of a home; make it if it is not there.
 pub(crate) fn open(directory: &Path, key: &HomeKey) -> Result<Connection, Error> {
     make_directory(directory).map_err(Error::Io)?;
+    keep_libcrypto_at_exit();
     let connection = Connection::open(directory.join(FILE))?;
     connection.busy_timeout(Duration::ZERO)?;
     // A wrong key is an error of ours, not lines on the terminal.
@@ -68,9 +69,17 @@ pub(crate) fn open(directory: &Path, key: &HomeKey) -> Result<Connection, Error>
 /// A database that is gone with its connection. Small pages: most tables have a row or two, and
 /// load generators open thousands.
 pub(crate) fn open_in_memory() -> Result<Connection, Error> {
+    keep_libcrypto_at_exit();
     let connection = Connection::open_in_memory()?;
     connection.pragma_update(None, "page_size", 1_024)?;
     prepare(connection)
+}
+
+/// Take no part in libcrypto's clean-up at exit: it frees what belongs to threads, and those that
+/// end at that moment, having used SQLCipher, free it as well (OPENSSL_init_crypto(3),
+/// OPENSSL_INIT_NO_ATEXIT). Counts only before the first use of libcrypto.
+fn keep_libcrypto_at_exit() {
+    openssl_sys::init();
 }
 
 fn prepare(mut connection: Connection) -> Result<Connection, Error> {

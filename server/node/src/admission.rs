@@ -275,6 +275,11 @@ pub(crate) struct Admitted {
 }
 
 impl Admitted {
+    /// Where the connection was from when its handshake was complete.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.address
+    }
+
     /// The connection has shown whose it is, and no longer counts for its address. [NODE-ADMIT-5]
     pub(crate) fn recognise(&self) {
         if self.is_stranger.swap(false, Ordering::Relaxed) {

@@ -39,8 +39,6 @@ pub(crate) struct Client {
     connection: Connection,
     admitted: Admitted,
     seat: OnceLock<Seat>,
-    /// Whom work is charged to until the connection has shown whose it is.
-    stranger: Identity,
     behaviour: Mutex<Behaviour>,
     since: Duration,
     /// Milliseconds of the node's watch at the last request.
@@ -50,12 +48,22 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A connection whose handshake is complete; `None` if TLS does not let us bind requests to it.
-    fn new(node: Arc<Node>, connection: Connection, admitted: Admitted) -> Option<Self> {
+    /// Begin with a connection whose handshake is complete. Without what binds requests to it, which
+    /// TLS has to give, it is closed.
+    pub(crate) fn begin(
+        node: Arc<Node>,
+        connection: Connection,
+        admitted: Admitted,
+    ) -> Option<Arc<Self>> {
         let mut exporter = [0; 32];
-        connection
-            .export_keying_material(&mut exporter, label::EXPORTER.as_bytes(), b"")
-            .ok()?;
+        let label = label::EXPORTER.as_bytes();
+        if connection
+            .export_keying_material(&mut exporter, label, b"")
+            .is_err()
+        {
+            connection.close(close::FAILED, b"no exporter");
+            return None;
+        }
         let binding = Binding {
             domain: node.domain.clone(),
             exporter,
@@ -63,7 +71,7 @@ impl Client {
         let bytes = node.streams.unfinished_bytes_per_connection;
         let buffers = Arc::new(Buffers::new(bytes, Arc::clone(&node.frame_bytes)));
         let (since, address) = (node.watch.elapsed(), connection.remote_address());
-        Some(Self {
+        Some(Arc::new(Self {
             node,
             binding,
             conduct: Conduct::default(),
@@ -71,13 +79,12 @@ impl Client {
             buffers,
             admitted,
             seat: OnceLock::new(),
-            stranger: Identity::stranger(address.ip()),
             behaviour: Mutex::new(Behaviour::new(address, since)),
             since,
             active_at: AtomicU64::new(millis(since)),
             written: AtomicU64::new(0),
             connection,
-        })
+        }))
     }
 
     /// Charge the peer for a mistake; the one too many closes the connection. [NODE-BUDGET-1]
@@ -172,8 +179,9 @@ impl Client {
 
     /// Whom the connection's work is charged to.
     pub(crate) fn identity(&self) -> Identity {
+        let stranger = Identity::stranger(self.admitted.address());
         let account = self.standing.account();
-        account.map_or(self.stranger, |account| self.stranger.known(account))
+        account.map_or(stranger, |account| stranger.known(account))
     }
 
     /// When the connection began.
@@ -192,16 +200,11 @@ fn millis(span: Duration) -> u64 {
 }
 
 /// Serve a connection until either side closes it.
-pub(crate) async fn serve(node: Arc<Node>, connection: Connection, admitted: Admitted) {
-    let Some(client) = Client::new(node, connection.clone(), admitted) else {
-        connection.close(close::FAILED, b"no exporter");
-        return;
-    };
-    let client = Arc::new(client);
+pub(crate) async fn serve(client: Arc<Client>) {
     let watched = client.node.supervisor.watch(&client, &client.node.ledger);
     let mut streams = JoinSet::new();
     accept(&client, &mut streams).await;
-    if client.node.shutdown.watch().is_draining() {
+    if client.node.shutdown.is_draining() {
         drain(&client, &mut streams).await;
     }
     // The streams of a connection that is gone end by themselves.
@@ -218,6 +221,10 @@ async fn accept(client: &Arc<Client>, streams: &mut Streams) {
     let first_proof = tokio::time::sleep(client.node.streams.first_request_patience());
     let mut first_proof = Some(Box::pin(first_proof));
     loop {
+        if client.standing.account().is_some() {
+            // The timer takes room, and has nothing left to say.
+            first_proof = None;
+        }
         tokio::select! {
             stream = client.connection.accept_bi() => {
                 let Ok((send, recv)) = stream else { return };
@@ -242,10 +249,7 @@ async fn accept(client: &Arc<Client>, streams: &mut Streams) {
 fn listen(streams: &mut Streams, ended: Result<Option<Listening>, tokio::task::JoinError>) {
     match ended {
         Ok(Some(listening)) => {
-            streams.spawn(async move {
-                listening.run().await;
-                None
-            });
+            streams.spawn(listening.run());
         }
         Ok(None) => {}
         Err(_) => tracing::error!("a stream's task panicked"),

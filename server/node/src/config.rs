@@ -131,7 +131,8 @@ pub struct Connections {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Streams {
-    /// Streams open at a time on a connection that has shown whose it is.
+    /// Streams open at a time on a connection that has shown whose it is. The transport has a row for
+    /// each that may be, in two tables that double with the fifteenth.
     pub concurrent: u32,
     /// Milliseconds for a handshake.
     pub handshake_millis: u64,
@@ -218,7 +219,7 @@ impl Default for Connections {
 impl Default for Streams {
     fn default() -> Self {
         Self {
-            concurrent: 16,
+            concurrent: 14,
             handshake_millis: 5_000,
             crowded_handshake_millis: 2_000,
             first_request_millis: 10_000,

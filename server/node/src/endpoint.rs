@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::{Connection, Endpoint, Incoming};
-use tokio::task::JoinSet;
+use quinn::{Connecting, Endpoint, Incoming};
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::timeout;
 
-use crate::admission::{Admitted, Decision, Handshake, Reason};
+use crate::admission::{Decision, Handshake, Reason};
+use crate::client::{self, Client};
+use crate::close;
 use crate::gate::Gate;
 use crate::node::Node;
 use crate::places::Places;
 use crate::validation::InProgress;
-use crate::{client, close};
 
 /// Accept connections until the server stops, then wait for those that there are.
 pub(crate) async fn run(node: Arc<Node>, gate: Arc<Gate>, endpoint: Endpoint) {
@@ -23,12 +24,20 @@ pub(crate) async fn run(node: Arc<Node>, gate: Arc<Gate>, endpoint: Endpoint) {
         tokio::select! {
             incoming = endpoint.accept() => {
                 let Some(incoming) = incoming else { break };
-                if let Some((incoming, begun)) = admit(&node, &places, &gate, incoming) {
+                let Some((incoming, begun)) = admit(&node, &places, &gate, incoming) else {
+                    continue;
+                };
+                if let Ok(connecting) = incoming.accept() {
                     // Boxed apart, so that a connection does not keep the room of its handshake.
                     let (for_it, gate) = (Arc::clone(&node), Arc::clone(&gate));
-                    let establish = Box::pin(establish(for_it, gate, incoming, begun));
-                    connections.spawn(serve(Arc::clone(&node), establish));
+                    let establish = Box::pin(establish(for_it, gate, connecting, begun));
+                    connections.spawn(serve(establish));
+                } else {
+                    node.meters.handshakes_failed.increment(1);
                 }
+                // That was the dear part of a handshake. Who is inside has a turn before the next,
+                // however many wait. [NODE-ADMIT-8]
+                yield_now().await;
             }
             Some(_) = connections.join_next() => {}
             () = shutdown.draining() => break,
@@ -106,12 +115,9 @@ fn admit(
 }
 
 /// One connection, from its handshake on.
-async fn serve(
-    node: Arc<Node>,
-    establish: impl Future<Output = Option<(Connection, Admitted)>> + Unpin,
-) {
-    if let Some((connection, admitted)) = establish.await {
-        client::serve(node, connection, admitted).await;
+async fn serve(establish: impl Future<Output = Option<Arc<Client>>> + Unpin) {
+    if let Some(client) = establish.await {
+        client::serve(client).await;
     }
 }
 
@@ -119,18 +125,15 @@ async fn serve(
 async fn establish(
     node: Arc<Node>,
     gate: Arc<Gate>,
-    incoming: Incoming,
+    connecting: Connecting,
     mut begun: Begun,
-) -> Option<(Connection, Admitted)> {
-    let connected = match incoming.accept() {
-        Ok(connecting) => tokio::select! {
-            connected = timeout(begun.patience, connecting) => connected.ok().and_then(Result::ok),
-            () = begun.handshake.place_lost() => {
-                node.tally.turned_away(Reason::HalfOpen);
-                None
-            }
-        },
-        Err(_) => None,
+) -> Option<Arc<Client>> {
+    let connected = tokio::select! {
+        connected = timeout(begun.patience, connecting) => connected.ok().and_then(Result::ok),
+        () = begun.handshake.place_lost() => {
+            node.tally.turned_away(Reason::HalfOpen);
+            None
+        }
     };
     let Some(connection) = connected else {
         node.meters.handshakes_failed.increment(1);
@@ -140,7 +143,7 @@ async fn establish(
     let address = connection.remote_address();
     gate.governor.prove(address.ip());
     match begun.handshake.complete(address) {
-        Ok(admitted) => Some((connection, admitted)),
+        Ok(admitted) => Client::begin(node, connection, admitted),
         Err(why) => {
             node.tally.turned_away(why);
             connection.close(close::TOO_MANY_CONNECTIONS, b"too many connections");

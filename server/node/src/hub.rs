@@ -63,6 +63,13 @@ impl Hub {
         }
     }
 
+    /// Something has happened that is about no queue in particular: the server stops.
+    pub(crate) fn wake_all(&self) {
+        for signals in &self.queues {
+            signals.iter().for_each(|signal| signal.notify.notify_one());
+        }
+    }
+
     /// Few KeyPackages are left.
     pub(crate) fn stock_low(&self, queue: &QueueId) {
         if let Some(signals) = self.queues.get(queue) {

@@ -60,28 +60,34 @@ enum End {
 }
 
 impl Listening {
-    /// Listen until either side ends it.
-    pub(crate) async fn run(self) {
-        let Self {
-            client,
-            listener,
-            subscription,
-            framed,
-            mut send,
-            mut reader,
-        } = self;
-        let end = tokio::select! {
-            end = push(&client, &listener, &subscription, framed, &mut send) => end,
-            end = take_acks(&client, &listener, &mut reader) => end,
-        };
-        // A stream that is closed already needs no end.
-        match end {
-            End::Finish => drop(send.finish()),
-            End::Reset(code) => {
-                drop(send.reset(code));
-                drop(reader.stream_mut().stop(code));
+    /// Listen until either side ends it; nothing is left to do then.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn keeps the place of its argument besides what it moves out of it"
+    )]
+    pub(crate) fn run(mut self) -> impl Future<Output = Option<Self>> {
+        async move {
+            let first = std::mem::take(&mut self.framed);
+            let end = tokio::select! {
+                end = push(
+                    &self.client,
+                    &self.listener,
+                    &self.subscription,
+                    first,
+                    &mut self.send,
+                ) => end,
+                end = take_acks(&self.client, &self.listener, &mut self.reader) => end,
+            };
+            // A stream that is closed already needs no end.
+            match end {
+                End::Finish => drop(self.send.finish()),
+                End::Reset(code) => {
+                    drop(self.send.reset(code));
+                    drop(self.reader.stream_mut().stop(code));
+                }
+                End::Gone => {}
             }
-            End::Gone => {}
+            None
         }
     }
 }
@@ -106,7 +112,6 @@ async fn push(
     first: Vec<u8>,
     send: &mut SendStream,
 ) -> End {
-    let mut shutdown = client.node.shutdown.watch();
     // The engine begins with the first entry that is there: all before it are acknowledged.
     let mut next = Seq::default();
     let mut framed = Some(first);
@@ -121,7 +126,7 @@ async fn push(
                 return End::Gone;
             }
         }
-        if shutdown.is_draining() {
+        if client.node.shutdown.is_draining() {
             return Box::pin(go_away(client, send)).await;
         }
         if subscription.take_stock_low() {
@@ -140,10 +145,7 @@ async fn push(
             is_caught_up = true;
             framed = frame::encode(&encode(&ListenEvent::CaughtUp(next))).ok();
         } else {
-            tokio::select! {
-                () = subscription.woken() => {}
-                () = shutdown.draining() => {}
-            }
+            subscription.woken().await;
         }
     }
 }

@@ -237,6 +237,7 @@ impl Server {
             ..
         } = self;
         node.shutdown.begin();
+        node.hub.wake_all();
         while listeners.join_next().await.is_some() {}
         background.shutdown().await;
         node.courier.stop();

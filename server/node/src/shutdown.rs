@@ -31,6 +31,11 @@ impl Shutdown {
         self.sender.send_replace(Phase::Draining);
     }
 
+    /// Whether the server has begun to stop.
+    pub(crate) fn is_draining(&self) -> bool {
+        *self.sender.borrow() == Phase::Draining
+    }
+
     /// A view for somebody who watches.
     pub(crate) fn watch(&self) -> Watch {
         Watch {
@@ -46,11 +51,6 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Whether the server has begun to stop.
-    pub(crate) fn is_draining(&self) -> bool {
-        *self.receiver.borrow() == Phase::Draining
-    }
-
     /// Wait until the server begins to stop. May be dropped and called again.
     pub(crate) async fn draining(&mut self) {
         // An error says that the server is gone altogether, which is the same.

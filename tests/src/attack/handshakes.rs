@@ -289,7 +289,8 @@ fn spend(ground: &Ground, size: Size) -> Result<Attack, Failure> {
     Ok(attack)
 }
 
-/// Begin handshakes, never finish them, and let each go on with a packet now and then.
+/// Begin handshakes, never finish them, and let each go on with a packet now and then. Begins with as
+/// many at once as the budget of all allows, which is when the connected wait longest. [NODE-ADMIT-8]
 fn half_open(ground: &Ground, size: Size) -> Result<Attack, Failure> {
     let handshakes = size.pick(400, 20_000);
     let mut socket = Socket::new(ground.server.address())?;

@@ -26,7 +26,7 @@ const SENT_BYTES: usize = 60_000;
 /// Requests on one connection that fills its windows: with four the connection's is full.
 const FILLED_STREAMS: usize = 4;
 /// Requests on one connection that dribbles: as many as it may have.
-const DRIBBLED_STREAMS: usize = 16;
+const DRIBBLED_STREAMS: usize = 14;
 /// How many it gets of these at least: places are given back a few at a time.
 const STREAMS_LEAST: usize = 12;
 /// How long an attacker waits for a place for one more request.

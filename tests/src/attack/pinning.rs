@@ -18,7 +18,7 @@ const PACKET_BYTES: usize = 1_200;
 /// Packets of a batch; the kernel hands them over as one if it is allowed to.
 const BATCH: usize = 45;
 /// Streams with gaps: as many as a connection may have that has shown whose it is.
-const STREAMS: u64 = 16;
+const STREAMS: u64 = 14;
 /// How long it is watched what the honest take.
 const CALM: Duration = Duration::from_secs(2);
 /// Percent of one processor that the server may spend on gaps, and on those who make them.

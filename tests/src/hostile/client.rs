@@ -5,12 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
-use rustls::quic::{ClientConnection, Connection, KeyChange, Keys, Version};
+use rustls::quic::{ClientConnection, Connection, KeyChange, Keys, PacketKeySet, Secrets, Version};
 use rustls::{ClientConfig, Side};
 
 use super::frame::{self, Close, Received};
 use super::initial::suite;
-use super::packet::{self, INITIAL_BYTES, Ids, Kind, Space};
+use super::packet::{self, INITIAL_BYTES, Ids, Kind, Space, Unmasked};
 use super::wire::{Reader, put_bytes, put_varint};
 use crate::connection::Failure;
 
@@ -44,6 +44,14 @@ struct Numbers {
     crypto: BTreeMap<u64, Vec<u8>>,
 }
 
+/// Which keys 1-RTT packets have, of those that follow each other (RFC 9001, 6). The server changes
+/// them after a few hundred packets.
+struct Phase {
+    is_odd: bool,
+    next: PacketKeySet,
+    secrets: Secrets,
+}
+
 /// When packets of the server's are acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acknowledge {
@@ -59,6 +67,7 @@ pub enum Acknowledge {
 pub struct Client {
     tls: Connection,
     spaces: [Numbers; 3],
+    phase: Option<Phase>,
     own: Vec<u8>,
     /// The server's name.
     pub destination: Vec<u8>,
@@ -123,6 +132,7 @@ impl Client {
         let mut client = Self {
             tls,
             spaces: Default::default(),
+            phase: None,
             own,
             destination: Vec::new(),
             token: Vec::new(),
@@ -241,10 +251,10 @@ impl Client {
         frames: &[u8],
     ) -> Result<Vec<u8>, Failure> {
         let (destination, own) = (self.destination.clone(), self.own.clone());
-        let token = self.token.clone();
+        let (token, is_odd) = (self.token.clone(), self.is_odd());
         let keys = self.space(space).keys.as_ref().ok_or("no keys yet")?;
         if space == Space::Application {
-            return packet::seal_short(&keys.local, &destination, number, frames);
+            return packet::seal_short(&keys.local, is_odd, &destination, number, frames);
         }
         let ids = Ids {
             destination: &destination,
@@ -292,11 +302,15 @@ impl Client {
         let Some(keys) = &numbers.keys else {
             return Ok(());
         };
-        let Some((number, frames)) =
-            packet::open(&keys.remote, packet, number_at, numbers.expected)
-        else {
+        let header = keys.remote.header.as_ref();
+        let Some(unmasked) = packet::unmask(header, packet, number_at, numbers.expected) else {
             return Ok(());
         };
+        let number = unmasked.number;
+        let Some(frames) = self.open(space, unmasked) else {
+            return Ok(());
+        };
+        let numbers = self.space(space);
         numbers.expected = numbers.expected.max(number + 1);
         if let (Some(source), false) = (source, self.is_ready()) {
             self.destination = source;
@@ -306,6 +320,31 @@ impl Client {
             self.take_frame(space, received)?;
         }
         Ok(())
+    }
+
+    fn is_odd(&self) -> bool {
+        self.phase.as_ref().is_some_and(|phase| phase.is_odd)
+    }
+
+    /// What a packet holds. One of the next phase has us change keys, too.
+    fn open(&mut self, space: Space, packet: Unmasked) -> Option<Vec<u8>> {
+        let is_next = space == Space::Application && packet.is_odd != self.is_odd();
+        let [initial, handshake, application] = &mut self.spaces;
+        let keys = match space {
+            Space::Initial => initial.keys.as_mut(),
+            Space::Handshake => handshake.keys.as_mut(),
+            Space::Application => application.keys.as_mut(),
+        }?;
+        if !is_next {
+            return packet.open(keys.remote.packet.as_ref());
+        }
+        let phase = self.phase.as_mut()?;
+        let frames = packet.open(phase.next.remote.as_ref())?;
+        let PacketKeySet { local, remote } =
+            std::mem::replace(&mut phase.next, phase.secrets.next_packet_keys());
+        (keys.local.packet, keys.remote.packet) = (local, remote);
+        phase.is_odd = !phase.is_odd;
+        Some(frames)
     }
 
     fn take_frame(&mut self, space: Space, received: Received) -> Result<(), Failure> {
@@ -357,8 +396,16 @@ impl Client {
                 Some(KeyChange::Handshake { keys }) => {
                     self.space(Space::Handshake).keys = Some(keys);
                 }
-                Some(KeyChange::OneRtt { keys, .. }) => {
+                Some(KeyChange::OneRtt {
+                    keys,
+                    next: mut secrets,
+                }) => {
                     self.space(Space::Application).keys = Some(keys);
+                    self.phase = Some(Phase {
+                        is_odd: false,
+                        next: secrets.next_packet_keys(),
+                        secrets,
+                    });
                 }
                 None => return Ok(()),
             }

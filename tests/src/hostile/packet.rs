@@ -1,6 +1,6 @@
 //! Packets: headers and their protection (RFC 9000, 17; RFC 9001, 5).
 
-use rustls::quic::DirectionalKeys;
+use rustls::quic::{DirectionalKeys, HeaderProtectionKey, PacketKey};
 
 use super::wire::{Reader, put_bytes};
 use crate::connection::Failure;
@@ -13,6 +13,8 @@ const SAMPLE_BYTES: usize = 16;
 const TAG_BYTES: usize = 16;
 /// The version that is spoken.
 pub const VERSION: [u8; 4] = [0, 0, 0, 1];
+/// The bit of a short header that is another with each change of keys.
+const PHASE: u8 = 0x04;
 /// Bytes of a datagram that carries an Initial packet, at least.
 pub const INITIAL_BYTES: usize = 1_200;
 
@@ -67,17 +69,19 @@ pub fn seal_long(
     seal(keys, header, number, payload)
 }
 
-/// A protected packet with a short header.
+/// A protected packet with a short header, which says whether its keys are those of an odd phase.
 ///
 /// # Errors
 /// The payload is longer than a packet may be.
 pub fn seal_short(
     keys: &DirectionalKeys,
+    is_odd: bool,
     destination: &[u8],
     number: u64,
     payload: &[u8],
 ) -> Result<Vec<u8>, Failure> {
-    let mut header = vec![0x43];
+    let phase = if is_odd { PHASE } else { 0 };
+    let mut header = vec![0x43 | phase];
     header.extend_from_slice(destination);
     seal(keys, header, number, payload)
 }
@@ -182,32 +186,53 @@ pub fn next(datagram: &mut Vec<u8>, id_bytes: usize) -> Option<Kind> {
     })
 }
 
-/// Remove a packet's protection; gives its number and its frames. `next_number` is one more than
-/// the largest number so far.
+/// A packet whose header can be read, and the rest not yet.
+#[derive(Debug)]
+pub struct Unmasked {
+    /// Its number.
+    pub number: u64,
+    /// In a short header: whether its keys are those of an odd phase.
+    pub is_odd: bool,
+    header: Vec<u8>,
+    body: Vec<u8>,
+}
+
+/// Remove the protection of a packet's header. `next_number` is one more than the largest number so
+/// far.
 #[must_use]
-pub fn open(
-    keys: &DirectionalKeys,
+pub fn unmask(
+    key: &dyn HeaderProtectionKey,
     mut packet: Vec<u8>,
     number_at: usize,
     next_number: u64,
-) -> Option<(u64, Vec<u8>)> {
+) -> Option<Unmasked> {
     let (head, tail) = packet.split_at_mut_checked(number_at + NUMBER_BYTES)?;
     let sample = tail.get(..SAMPLE_BYTES)?;
     let (first, rest) = head.split_first_mut()?;
     let number = rest.get_mut(number_at - 1..)?;
-    keys.header.decrypt_in_place(sample, first, number).ok()?;
+    key.decrypt_in_place(sample, first, number).ok()?;
     let length = usize::from(*first & 3) + 1;
     let short = number
         .iter()
         .take(length)
         .fold(0, |value: u64, byte| value << 8 | u64::from(*byte));
-    let number = expand(short, length, next_number);
-    let mut body = packet.split_off(number_at + length);
-    let frames = keys
-        .packet
-        .decrypt_in_place(number, &packet, &mut body)
-        .ok()?;
-    Some((number, frames.to_vec()))
+    let is_odd = *first & PHASE != 0;
+    let body = packet.split_off(number_at + length);
+    Some(Unmasked {
+        number: expand(short, length, next_number),
+        is_odd,
+        header: packet,
+        body,
+    })
+}
+
+impl Unmasked {
+    /// The frames, if the key is the right one.
+    #[must_use]
+    pub fn open(mut self, key: &dyn PacketKey) -> Option<Vec<u8>> {
+        let frames = key.decrypt_in_place(self.number, &self.header, &mut self.body);
+        Some(frames.ok()?.to_vec())
+    }
 }
 
 /// The number nearest to the expected one that ends like this (RFC 9000, A.3).

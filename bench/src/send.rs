@@ -34,20 +34,19 @@ pub(crate) struct Load {
 
 struct Sender {
     group: Group,
+    /// A socket of the group's own: one for all would overflow when all answers come at once.
+    endpoint: quinn::Endpoint,
     connection: Connection,
     recipients: Arc<Vec<Person>>,
 }
 
 /// Connections, people and groups, before anything is measured.
-async fn prepare(
-    server: &Server,
-    endpoint: &quinn::Endpoint,
-    load: &Load,
-) -> Result<Vec<Sender>, Failure> {
+async fn prepare(server: &Server, load: &Load) -> Result<Vec<Sender>, Failure> {
     let domain = Server::domain()?;
     let mut senders = Vec::with_capacity(load.groups);
     for _ in 0..load.groups {
-        let connection = Connection::open(endpoint, server.address(), &domain).await?;
+        let endpoint = endpoint(server.certificate()?)?;
+        let connection = Connection::open(&endpoint, server.address(), &domain).await?;
         let owner = Person::new(&connection).await?;
         let mut recipients = Vec::with_capacity(load.members - 1);
         for _ in 1..load.members {
@@ -56,6 +55,7 @@ async fn prepare(
         let group = Group::new(&connection, &domain, &owner, &recipients).await?;
         senders.push(Sender {
             group,
+            endpoint,
             connection,
             recipients: Arc::new(recipients),
         });
@@ -76,12 +76,11 @@ async fn send(mut sender: Sender, messages: usize) -> Result<(Histogram<u64>, Se
 
 /// Prepare the groups, then measure from the first send until every watched recipient has all.
 pub(crate) async fn run(server: &Server, load: &Load) -> Result<Run, Failure> {
-    let endpoint = endpoint(server.certificate()?)?;
     let domain = Server::domain()?;
-    let senders = prepare(server, &endpoint, load).await?;
+    let senders = prepare(server, load).await?;
     let mut watchers = JoinSet::new();
     let watch = |watchers: &mut JoinSet<Result<(), Failure>>, sender: &Sender| {
-        let (endpoint, address) = (endpoint.clone(), server.address());
+        let (endpoint, address) = (sender.endpoint.clone(), server.address());
         let (recipients, messages) = (sender.recipients.clone(), load.messages);
         let domain = domain.clone();
         watchers.spawn(async move {

@@ -126,7 +126,10 @@ impl Connection {
             Err(quinn::WriteError::Stopped(_)) => {}
             Err(error) => return Err(error.into()),
         }
-        read_frame(&mut receive).await
+        let answer = read_frame(&mut receive).await?;
+        // A stream whose end nobody reads is stopped, which is one more frame for each answer.
+        receive.read_to_end(0).await?;
+        Ok(answer)
     }
 
     /// What signatures on this connection are bound to.

@@ -20,7 +20,8 @@ pub(crate) use create_group::check_name;
 
 use std::time::Duration;
 
-use openmls::prelude::OpenMlsProvider;
+use openmls::prelude::{MlsGroup, OpenMlsProvider};
+use protocol::codec::{Opaque, encode};
 use protocol::crypto::label;
 use protocol::crypto::sealed::SymmetricKey;
 use protocol::crypto::signature::PrivateKey;
@@ -30,12 +31,16 @@ use protocol::id::{Epoch, GroupId};
 use protocol::request::Operation;
 use tls_codec::Serialize;
 
+use crate::agenda::StoredJob;
+use crate::delivery::create_group::serialized;
 use crate::drive::Next;
 use crate::error::Error;
 use crate::group::StoredGroup;
+use crate::group::content::Content;
+use crate::group::leaf::signer;
 use crate::job::Step;
 use crate::outgoing::Outgoing;
-use crate::state::Behind;
+use crate::state::{Behind, JobState};
 use crate::tx::{Tx, storable};
 
 /// How long the queue is read for what the server has before it is taken for lost.
@@ -73,6 +78,31 @@ impl Tx<'_> {
             number: behind.number,
             patience: behind.denied.map(wait).map(Duration::from_secs),
         })))
+    }
+
+    /// The group of a job whose turn it is, or what is to be done instead. Jobs of one group go in
+    /// their order.
+    fn turn(&self, job: &StoredJob) -> Result<Result<StoredGroup, Next>, Error> {
+        if let Some(earlier) = self.earlier_job(job)? {
+            return Ok(Err(Next::Step(Step::Wait(earlier))));
+        }
+        let id = job.group.ok_or(Error::Corrupt("job"))?;
+        let group = self.find_active_group(&id)?;
+        Ok(group.ok_or(Next::Over(Error::Unknown("group"))))
+    }
+
+    /// Encrypt something for a group, with the newest receipt that we know.
+    fn encrypt_content<const MAX: usize>(
+        &self,
+        group: &StoredGroup,
+        mls: &mut MlsGroup,
+        content: Content,
+    ) -> Result<Opaque<MAX>, Error> {
+        let content = encode(&content.with_receipt(self.newest_receipt(&group.id)?));
+        let message = mls
+            .create_message(&self.provider(), &signer(&group.leaf_seed), &content)
+            .map_err(|_| Error::Mls("message"))?;
+        serialized(&message)
     }
 
     /// Whether the queue has been read for long enough to believe that the server does not know us.
@@ -120,6 +150,20 @@ impl Tx<'_> {
             number: 0,
             since: self.now.0,
         })
+    }
+
+    /// What a refusal of a request of epoch `ours` leaves to do: `again` once the group is where the
+    /// server is, or nothing.
+    fn again(
+        &self,
+        ours: u64,
+        reply: ErrorReply,
+        again: impl FnOnce(Option<Behind>) -> JobState,
+    ) -> Next {
+        match self.behind(ours, reply) {
+            Ok(behind) => Next::Goto(again(Some(behind))),
+            Err(error) => Next::Over(error),
+        }
     }
 
     /// The identity key as joiners of an epoch get it: under that epoch's exporter.

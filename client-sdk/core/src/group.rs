@@ -171,12 +171,16 @@ impl Tx<'_> {
         }))
     }
 
-    /// A group that we are in.
-    pub(crate) fn active_group(&self, id: &GroupId) -> Result<StoredGroup, Error> {
+    /// A group, if we are in it.
+    pub(crate) fn find_active_group(&self, id: &GroupId) -> Result<Option<StoredGroup>, Error> {
         let group = self.find_stored_group(id)?;
-        group
-            .filter(|group| group.standing == Standing::Active)
-            .ok_or(Error::Unknown("group"))
+        Ok(group.filter(|group| group.standing == Standing::Active))
+    }
+
+    /// A group that we must be in.
+    pub(crate) fn active_group(&self, id: &GroupId) -> Result<StoredGroup, Error> {
+        let group = self.find_active_group(id)?;
+        group.ok_or(Error::Unknown("group"))
     }
 
     /// The groups that a ticket leads to: one, or a few for a last-resort KeyPackage.

@@ -215,7 +215,7 @@ impl Core {
     pub fn has_reached(&self, group: &GroupId, epoch: Epoch, number: u64) -> Result<bool, Error> {
         let sql = "SELECT max(epoch) FROM epochs WHERE grp = ?1";
         self.view(|tx| {
-            if tx.active_group(group).is_err() {
+            if tx.find_active_group(group)?.is_none() {
                 return Ok(true);
             }
             let (current, last) = (tx.count(sql, [group.0])?, tx.last_number(group)?);

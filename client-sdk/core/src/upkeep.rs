@@ -20,8 +20,10 @@ impl Tx<'_> {
     /// Make the upkeep jobs that are due. [SDK-UPKEEP-1]
     pub(crate) fn keep(&self) -> Result<(), Error> {
         self.sweep()?;
-        let Ok(account) = self.registered() else {
-            return Ok(());
+        let account = match self.registered() {
+            Ok(account) => account,
+            Err(Error::NotRegistered) => return Ok(()),
+            Err(error) => return Err(error),
         };
         if self.created_queue()?.is_none() {
             return self.ensure_upkeep(&JobState::CreateQueue);

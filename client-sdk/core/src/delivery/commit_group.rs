@@ -162,11 +162,9 @@ impl Tx<'_> {
                 epoch: Epoch(epoch),
             }));
         }
-        if let Some(earlier) = self.earlier_job(job)? {
-            return Ok(Next::Step(Step::Wait(earlier)));
-        }
-        let Ok(group) = self.active_group(&id) else {
-            return Ok(Next::Over(Error::Unknown("group")));
+        let group = match self.turn(job)? {
+            Ok(group) => group,
+            Err(next) => return Ok(next),
         };
         if let Some(contact) = commit.wanted.last() {
             return self.want_key_package(*contact);
@@ -193,8 +191,10 @@ impl Tx<'_> {
     }
 
     fn want_key_package(&self, contact: i64) -> Result<Next, Error> {
-        let Ok(contact) = self.contact(contact) else {
-            return Ok(Next::Over(Error::Unknown("contact")));
+        let contact = match self.contact(contact) {
+            Ok(contact) => contact,
+            Err(error @ Error::Unknown(_)) => return Ok(Next::Over(error)),
+            Err(error) => return Err(error),
         };
         if self.server_keys(&contact.user.domain)?.is_none() {
             return self.wait_for_server_keys(&contact.user.domain);
@@ -277,13 +277,12 @@ impl Tx<'_> {
         if breaks(reply, Rule::Role) {
             return Ok(Next::Over(Error::NotAdmin));
         }
-        match self.behind(sent.epoch, reply) {
-            Ok(behind) => Ok(Next::Goto(JobState::CommitGroup(CommitState {
-                behind: Some(behind),
+        Ok(self.again(sent.epoch, reply, |behind| {
+            JobState::CommitGroup(CommitState {
+                behind,
                 ..commit.clone()
-            }))),
-            Err(error) => Ok(Next::Over(error)),
-        }
+            })
+        }))
     }
 }
 

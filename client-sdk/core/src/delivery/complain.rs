@@ -14,7 +14,7 @@ impl Tx<'_> {
     /// Complaints do not wait for the group's other jobs, which cannot go on.
     pub(crate) fn next_complain(&self, group: &GroupId, body: &Encoded) -> Result<Next, Error> {
         let is_open = |damage: crate::group::damage::Damage| damage.stage == Stage::Complain;
-        let Ok(stored_group) = self.active_group(group) else {
+        let Some(stored_group) = self.find_active_group(group)? else {
             return Ok(Next::Done(Outcome::Kept));
         };
         if !self.damage(group)?.is_some_and(is_open) {

@@ -11,19 +11,18 @@ use protocol::codec::encode;
 use protocol::delivery::{DeleteGroup, DeleteGroupReply};
 use protocol::entry::GroupEventContent;
 use protocol::error::{ErrorReply, Rule};
+use protocol::group_policy::Role;
 use protocol::id::{Epoch, GroupId, LeafIndex};
 use protocol::time::Timestamp;
 
 use crate::agenda::StoredJob;
 use crate::delivery::breaks;
-use crate::delivery::create_group::serialized;
 use crate::drive::{Next, success};
 use crate::error::Error;
 use crate::group::StoredGroup;
 use crate::group::content::{Body, Content};
-use crate::group::leaf::signer;
 use crate::home::Core;
-use crate::job::{JobId, JobKind, Outcome, Step};
+use crate::job::{JobId, JobKind, Outcome};
 use crate::state::{Behind, Encoded, JobState};
 use crate::tx::{Tx, storable, stored};
 
@@ -52,30 +51,27 @@ impl Tx<'_> {
         sent: Option<&Encoded>,
         behind: Option<Behind>,
     ) -> Result<Next, Error> {
-        if let Some(earlier) = self.earlier_job(job)? {
-            return Ok(Next::Step(Step::Wait(earlier)));
-        }
-        let id = job.group.ok_or(Error::Corrupt("job"))?;
-        let Ok(group) = self.active_group(&id) else {
-            return Ok(Next::Over(Error::Unknown("group")));
+        let group = match self.turn(job)? {
+            Ok(group) => group,
+            Err(next) => return Ok(next),
         };
         if let Some(sent) = sent {
             let body: DeleteGroup = stored(sent, "delete_group")?;
             return Ok(Self::send_as_leaf(group, body));
         }
-        let mut mls = self.mls_group(&id)?;
+        let mut mls = self.mls_group(&group.id)?;
         if behind.is_some_and(|behind| self.believes_denial(behind)) {
             // The server knows no such group any more, and the queue knows of no other reason than
             // that an earlier request, whose answer was lost, has deleted it. [SDK-DELETE-2]
-            return self.group_is_gone(&id, &mut mls);
+            return self.group_is_gone(&group.id, &mut mls);
         }
-        if let Some(wait) = self.catch_up(&id, mls.epoch().as_u64(), behind)? {
+        if let Some(wait) = self.catch_up(&group.id, mls.epoch().as_u64(), behind)? {
             return Ok(wait);
         }
-        if self.require_admin(&group).is_err() {
+        if self.own_role(&group)? != Role::Admin {
             return Ok(Next::Over(Error::NotAdmin));
         }
-        if let Some(first) = self.commit_first(&id, &mls)? {
+        if let Some(first) = self.commit_first(&group.id, &mls)? {
             return Ok(first);
         }
         let sent = Some(self.make_deletion(&group, &mut mls)?);
@@ -85,17 +81,14 @@ impl Tx<'_> {
     fn make_deletion(&self, group: &StoredGroup, mls: &mut MlsGroup) -> Result<Encoded, Error> {
         let now = storable(self.now.0);
         let content = Content::new(self.random()?, now, Body::GroupDeleted);
-        let content = encode(&content.with_receipt(self.newest_receipt(&group.id)?));
-        let message = mls
-            .create_message(&self.provider(), &signer(&group.leaf_seed), &content)
-            .map_err(|_| Error::Mls("message"))?;
+        let message = self.encrypt_content(group, mls, content)?;
         let epoch = Epoch(mls.epoch().as_u64());
         let body = DeleteGroup {
             group: group.id,
             sender: LeafIndex(mls.own_leaf_index().u32()),
             epoch,
             state_key: self.state_key(&group.id, epoch)?,
-            message: serialized(&message)?,
+            message,
         };
         Ok(encode(&body).into())
     }
@@ -133,12 +126,11 @@ impl Tx<'_> {
             return Ok(Next::Over(Error::NotAdmin));
         }
         let body: DeleteGroup = stored(sent, "delete_group")?;
-        match self.behind(body.epoch.0, reply) {
-            Ok(behind) => Ok(Next::Goto(JobState::DeleteGroup {
+        Ok(
+            self.again(body.epoch.0, reply, |behind| JobState::DeleteGroup {
                 sent: None,
-                behind: Some(behind),
-            })),
-            Err(error) => Ok(Next::Over(error)),
-        }
+                behind,
+            }),
+        )
     }
 }

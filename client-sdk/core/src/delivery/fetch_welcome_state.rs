@@ -288,7 +288,7 @@ impl Tx<'_> {
         tree: &RatchetTreeIn,
         identity_key: &SymmetricKey,
     ) -> Result<Option<String>, Error> {
-        let Ok(stored) = self.active_group(group) else {
+        let Some(stored) = self.find_active_group(group)? else {
             return Ok(None);
         };
         if stored.identity_key != *identity_key {

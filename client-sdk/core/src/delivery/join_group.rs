@@ -70,7 +70,7 @@ impl Tx<'_> {
     pub(crate) fn next_resync(&self, group: &GroupId, state: &ResyncState) -> Result<Next, Error> {
         let is_open = self.damage(group)?;
         let is_open = is_open.is_some_and(|damage| damage.stage == Stage::Resync);
-        let Ok(stored_group) = self.active_group(group) else {
+        let Some(stored_group) = self.find_active_group(group)? else {
             return Ok(Next::Done(Outcome::Kept));
         };
         match state {

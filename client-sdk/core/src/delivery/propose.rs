@@ -24,7 +24,7 @@ use crate::error::Error;
 use crate::group::StoredGroup;
 use crate::group::leaf::signer;
 use crate::home::Core;
-use crate::job::{JobId, JobKind, Outcome, Step};
+use crate::job::{JobId, JobKind, Outcome};
 use crate::state::{Behind, CommitState, Encoded, JobState};
 use crate::tx::{Tx, stored};
 
@@ -92,19 +92,16 @@ impl Tx<'_> {
         sent: Option<&Encoded>,
         behind: Option<Behind>,
     ) -> Result<Next, Error> {
-        if let Some(earlier) = self.earlier_job(job)? {
-            return Ok(Next::Step(Step::Wait(earlier)));
-        }
-        let id = job.group.ok_or(Error::Corrupt("job"))?;
-        let Ok(group) = self.active_group(&id) else {
-            return Ok(Next::Over(Error::Unknown("group")));
+        let group = match self.turn(job)? {
+            Ok(group) => group,
+            Err(next) => return Ok(next),
         };
         if let Some(sent) = sent {
             let body: Propose = stored(sent, "proposal")?;
             return Ok(Self::send_as_leaf(group, body));
         }
-        let mut mls = self.mls_group(&id)?;
-        if let Some(wait) = self.catch_up(&id, mls.epoch().as_u64(), behind)? {
+        let mut mls = self.mls_group(&group.id)?;
+        if let Some(wait) = self.catch_up(&group.id, mls.epoch().as_u64(), behind)? {
             return Ok(wait);
         }
         if let Way::Alone = self.way_out(&group, &mls)? {
@@ -165,19 +162,18 @@ impl Tx<'_> {
             return Ok(Next::Over(Error::LastAdmin));
         }
         let body: Propose = stored(sent, "proposal")?;
-        match self.behind(body.epoch.0, reply) {
-            Ok(behind) => Ok(Next::Goto(JobState::LeaveGroup {
+        Ok(
+            self.again(body.epoch.0, reply, |behind| JobState::LeaveGroup {
                 sent: None,
-                behind: Some(behind),
-            })),
-            Err(error) => Ok(Next::Over(error)),
-        }
+                behind,
+            }),
+        )
     }
 
     /// A proposal that the server does not have may not stay in ours.
     pub(crate) fn withdraw_leave(&self, group: Option<&GroupId>) -> Result<(), Error> {
         let Some(group) = group else { return Ok(()) };
-        if self.active_group(group).is_ok() {
+        if self.find_active_group(group)?.is_some() {
             self.withdraw(&mut self.mls_group(group)?)?;
         }
         Ok(())

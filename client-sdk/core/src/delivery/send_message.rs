@@ -15,14 +15,12 @@ use protocol::id::{Epoch, GroupId, LeafIndex};
 use protocol::time::Timestamp;
 
 use crate::agenda::StoredJob;
-use crate::delivery::create_group::serialized;
 use crate::drive::{Next, success};
 use crate::error::Error;
 use crate::group::StoredGroup;
 use crate::group::content::{Body, Content};
-use crate::group::leaf::signer;
 use crate::home::Core;
-use crate::job::{JobId, Outcome, Step};
+use crate::job::{JobId, Outcome};
 use crate::read::MessageId;
 use crate::state::{Behind, JobState, SentMessage};
 use crate::tx::{Tx, storable, stored};
@@ -72,22 +70,19 @@ impl Tx<'_> {
         sent: Option<&SentMessage>,
         behind: Option<Behind>,
     ) -> Result<Next, Error> {
-        if let Some(earlier) = self.earlier_job(job)? {
-            return Ok(Next::Step(Step::Wait(earlier)));
-        }
-        let id = job.group.ok_or(Error::Corrupt("job"))?;
-        let Ok(group) = self.active_group(&id) else {
-            return Ok(Next::Over(Error::Unknown("group")));
+        let group = match self.turn(job)? {
+            Ok(group) => group,
+            Err(next) => return Ok(next),
         };
         if let Some(sent) = sent {
             let body: SendMessage = stored(&sent.body, "message")?;
             return Ok(Self::send_as_leaf(group, body));
         }
-        let mut mls = self.mls_group(&id)?;
-        if let Some(wait) = self.catch_up(&id, mls.epoch().as_u64(), behind)? {
+        let mut mls = self.mls_group(&group.id)?;
+        if let Some(wait) = self.catch_up(&group.id, mls.epoch().as_u64(), behind)? {
             return Ok(wait);
         }
-        if let Some(first) = self.commit_first(&id, &mls)? {
+        if let Some(first) = self.commit_first(&group.id, &mls)? {
             return Ok(first);
         }
         // The other may have gone, and somebody else come, since it was asked for.
@@ -113,18 +108,14 @@ impl Tx<'_> {
         )?;
         let (kind, tag, body, sent_at) = row.ok_or(Error::Corrupt("message"))?;
         let body = Body::of(kind, body).ok_or(Error::Corrupt("message"))?;
-        let content = Content::new(tag, sent_at, body);
-        let content = encode(&content.with_receipt(self.newest_receipt(&group.id)?));
+        let message = self.encrypt_content(group, mls, Content::new(tag, sent_at, body))?;
         let epoch = Epoch(mls.epoch().as_u64());
-        let encrypted = mls
-            .create_message(&self.provider(), &signer(&group.leaf_seed), &content)
-            .map_err(|_| Error::Mls("message"))?;
         let body = SendMessage {
             group: group.id,
             sender: LeafIndex(mls.own_leaf_index().u32()),
             epoch,
             state_key: self.state_key(&group.id, epoch)?,
-            message: serialized(&encrypted)?,
+            message,
         };
         Ok(SentMessage {
             body: encode(&body).into(),
@@ -168,14 +159,13 @@ impl Tx<'_> {
             return Err(Error::NotExpected);
         };
         let body: SendMessage = stored(&sent.body, "message")?;
-        match self.behind(body.epoch.0, reply) {
-            Ok(behind) => Ok(Next::Goto(JobState::SendMessage {
+        Ok(
+            self.again(body.epoch.0, reply, |behind| JobState::SendMessage {
                 message,
                 sent: None,
-                behind: Some(behind),
-            })),
-            Err(error) => Ok(Next::Over(error)),
-        }
+                behind,
+            }),
+        )
     }
 
     /// A message that was refused for good stays in the history as such.

@@ -13,14 +13,12 @@ use protocol::time::Timestamp;
 
 use crate::agenda::StoredJob;
 use crate::delivery::breaks;
-use crate::delivery::create_group::serialized;
 use crate::drive::{Next, success};
 use crate::error::Error;
 use crate::group::StoredGroup;
 use crate::group::content::{Body, Content, DIRECT, Direct, TEXT_BYTES_MAX};
-use crate::group::leaf::signer;
 use crate::home::Core;
-use crate::job::{JobId, Outcome, Step};
+use crate::job::{JobId, Outcome};
 use crate::read::MessageId;
 use crate::state::{Behind, JobState, SentMessage};
 use crate::tx::{Tx, storable, stored};
@@ -78,22 +76,19 @@ impl Tx<'_> {
         sent: Option<&SentMessage>,
         behind: Option<Behind>,
     ) -> Result<Next, Error> {
-        if let Some(earlier) = self.earlier_job(job)? {
-            return Ok(Next::Step(Step::Wait(earlier)));
-        }
-        let id = job.group.ok_or(Error::Corrupt("job"))?;
-        let Ok(group) = self.active_group(&id) else {
-            return Ok(Next::Over(Error::Unknown("group")));
+        let group = match self.turn(job)? {
+            Ok(group) => group,
+            Err(next) => return Ok(next),
         };
         if let Some(sent) = sent {
             let body: SendToMember = stored(&sent.body, "message")?;
             return Ok(Self::send_as_leaf(group, body));
         }
-        let mut mls = self.mls_group(&id)?;
-        if let Some(wait) = self.catch_up(&id, mls.epoch().as_u64(), behind)? {
+        let mut mls = self.mls_group(&group.id)?;
+        if let Some(wait) = self.catch_up(&group.id, mls.epoch().as_u64(), behind)? {
             return Ok(wait);
         }
-        if let Some(first) = self.commit_first(&id, &mls)? {
+        if let Some(first) = self.commit_first(&group.id, &mls)? {
             return Ok(first);
         }
         self.require_company(&group)?;
@@ -131,11 +126,7 @@ impl Tx<'_> {
         };
         let text = Opaque::new(text).map_err(|_| Error::Corrupt("message"))?;
         let body = Body::Direct(Direct { to, text });
-        let content = Content::new(tag, sent_at, body);
-        let content = encode(&content.with_receipt(self.newest_receipt(&group.id)?));
-        let encrypted = mls
-            .create_message(&self.provider(), &signer(&group.leaf_seed), &content)
-            .map_err(|_| Error::Mls("message"))?;
+        let message = self.encrypt_content(group, mls, Content::new(tag, sent_at, body))?;
         let epoch = Epoch(mls.epoch().as_u64());
         let body = SendToMember {
             group: group.id,
@@ -143,7 +134,7 @@ impl Tx<'_> {
             epoch,
             state_key: self.state_key(&group.id, epoch)?,
             recipient,
-            message: serialized(&encrypted)?,
+            message,
         };
         let body = encode(&body).into();
         Ok(Some(SentMessage { body }))
@@ -180,13 +171,12 @@ impl Tx<'_> {
             return Ok(Next::Over(Error::Unknown("member")));
         }
         let body: SendToMember = stored(&sent.body, "message")?;
-        match self.behind(body.epoch.0, reply) {
-            Ok(behind) => Ok(Next::Goto(JobState::SendToMember {
+        Ok(
+            self.again(body.epoch.0, reply, |behind| JobState::SendToMember {
                 message,
                 sent: None,
-                behind: Some(behind),
-            })),
-            Err(error) => Ok(Next::Over(error)),
-        }
+                behind,
+            }),
+        )
     }
 }

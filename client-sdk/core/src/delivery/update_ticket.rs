@@ -16,7 +16,7 @@ use crate::drive::{Next, success};
 use crate::error::Error;
 use crate::group::StoredGroup;
 use crate::home::Core;
-use crate::job::{JobId, JobKind, Outcome, Step};
+use crate::job::{JobId, JobKind, Outcome};
 use crate::state::{Behind, Encoded, JobState};
 use crate::tx::{Tx, stored};
 
@@ -77,16 +77,13 @@ impl Tx<'_> {
         body: Option<&Encoded>,
         behind: Option<Behind>,
     ) -> Result<Next, Error> {
-        if let Some(earlier) = self.earlier_job(job)? {
-            return Ok(Next::Step(Step::Wait(earlier)));
-        }
-        let id = job.group.ok_or(Error::Corrupt("job"))?;
-        let Ok(group) = self.active_group(&id) else {
-            return Ok(Next::Over(Error::Unknown("group")));
+        let group = match self.turn(job)? {
+            Ok(group) => group,
+            Err(next) => return Ok(next),
         };
-        let mls = self.mls_group(&id)?;
+        let mls = self.mls_group(&group.id)?;
         let epoch = mls.epoch().as_u64();
-        if let Some(wait) = self.catch_up(&id, epoch, behind)? {
+        if let Some(wait) = self.catch_up(&group.id, epoch, behind)? {
             return Ok(wait);
         }
         let Some(body) = body else {
@@ -104,7 +101,7 @@ impl Tx<'_> {
         // The same ticket in the epoch that the group is in.
         let body = UpdateTicket {
             epoch: Epoch(epoch),
-            state_key: self.state_key(&id, Epoch(epoch))?,
+            state_key: self.state_key(&group.id, Epoch(epoch))?,
             ..body
         };
         let body = Some(encode(&body).into());
@@ -176,12 +173,11 @@ impl Tx<'_> {
             return Err(Error::NotExpected);
         };
         let asked: UpdateTicket = stored(sent, "update_ticket")?;
-        match self.behind(asked.epoch.0, reply) {
-            Ok(behind) => Ok(Next::Goto(JobState::UpdateTicket {
+        Ok(
+            self.again(asked.epoch.0, reply, |behind| JobState::UpdateTicket {
                 body: body.cloned(),
-                behind: Some(behind),
-            })),
-            Err(error) => Ok(Next::Over(error)),
-        }
+                behind,
+            }),
+        )
     }
 }

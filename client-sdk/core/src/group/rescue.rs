@@ -74,7 +74,7 @@ impl Tx<'_> {
 
     /// Those whom we may and can help.
     fn stuck_contacts(&self, group: &GroupId) -> Result<Vec<Stuck>, Error> {
-        let Ok(stored_group) = self.active_group(group) else {
+        let Some(stored_group) = self.find_active_group(group)? else {
             return Ok(Vec::new());
         };
         let is_ours = self.own_role(&stored_group)? == Role::Admin;

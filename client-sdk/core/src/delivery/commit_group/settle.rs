@@ -117,7 +117,7 @@ impl Tx<'_> {
     /// A commit that was refused for good is void.
     pub(crate) fn drop_pending_commit(&self, group: Option<&GroupId>) -> Result<(), Error> {
         let Some(group) = group else { return Ok(()) };
-        if self.active_group(group).is_ok() {
+        if self.find_active_group(group)?.is_some() {
             let mut mls = self.mls_group(group)?;
             mls.clear_pending_commit(self.provider().storage())?;
             if !Self::going(&mls).is_empty() {

@@ -53,7 +53,8 @@ impl Tx<'_> {
 
     /// Whether we are in this group already, and it is for this contact.
     fn is_known_to(&self, contact: i64, group: &GroupId) -> Result<bool, Error> {
-        Ok(self.active_group(group).is_ok() && self.contact_of(group)? == Some(contact))
+        let is_in = self.find_active_group(group)?.is_some();
+        Ok(is_in && self.contact_of(group)? == Some(contact))
     }
 
     /// No invitation touches a group that we are in or are creating. [SDK-CONNECTION-5]

@@ -26,6 +26,7 @@ mod fetch_welcome_state;
 mod group;
 mod join_group;
 mod member;
+mod message;
 mod outbox;
 mod propose;
 mod removal;

@@ -1,21 +1,21 @@
 //! send_to_member — spec/delivery.md#send_to_member
 
+use std::collections::BTreeMap;
+
+use protocol::contact::Ticket;
 use protocol::crypto::signed::{Binding, Signed};
 use protocol::delivery::{SendToMember, SendToMemberReply};
 use protocol::entry::GroupEventContent;
 use protocol::error::Rule;
-use protocol::receipt::Receipt;
+use protocol::id::{Domain, Epoch};
 use protocol::time::Timestamp;
-use store::{Entropy, Tx};
+use store::Entropy;
 
-use crate::announce::Announcement;
+use crate::Delivery;
 use crate::error::Error;
-use crate::group::{Changes, check_message};
-use crate::member::Member;
+use crate::group::Roster;
+use crate::message::Message;
 use crate::outbox::Outbox;
-use crate::sent::{Seen, recall, remember};
-use crate::tables::{Group, RequestHash};
-use crate::{Delivery, operation};
 
 impl Delivery {
     /// Put a message into the outbox for one other member. [DS-SEND-2]
@@ -30,59 +30,29 @@ impl Delivery {
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<(SendToMemberReply, Outbox), Error> {
-        self.check_domain(binding)?;
-        let hash = RequestHash::of(&request);
-        let partition = self.partition(&request.unverified().group);
-        let seen = self
-            .store
-            .view(&partition, |tx| Seen::look(tx, request, hash, binding))?;
-        let mut member = match seen {
-            Seen::Repeated(receipt) => {
-                return Ok((SendToMemberReply { receipt }, Outbox(partition)));
-            }
-            Seen::First(member) => member,
-        };
-        let SendToMember {
-            group,
-            epoch,
-            message,
-            ..
-        } = &member.request;
-        member.check_epoch(*epoch)?;
-        check_message(message.as_slice(), group, *epoch)?;
-        let sighting = member.see(now, entropy);
-        let receipt = self.store.transact(&partition, operation(entropy), |tx| {
-            self.accept_direct(tx, (&member, sighting.as_ref()), hash, (now, entropy))
-        })?;
-        Ok((SendToMemberReply { receipt }, Outbox(partition)))
+        let (receipt, outbox) = self.pass_on(request, binding, now, entropy)?;
+        Ok((SendToMemberReply { receipt }, outbox))
+    }
+}
+
+impl Message for SendToMember {
+    fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
-    fn accept_direct(
-        &self,
-        tx: &mut Tx<'_>,
-        (member, sighting): (&Member<SendToMember>, Option<&Changes>),
-        hash: RequestHash,
-        (now, entropy): (Timestamp, &dyn Entropy),
-    ) -> Result<Receipt, Error> {
-        let request = &member.request;
-        if let Some(receipt) = recall(tx, request.sender, hash)? {
-            return Ok(receipt);
-        }
-        let mut group = Group::load(tx)?.ok_or(Error::Denied)?;
-        member.enter(tx, &mut group, sighting)?;
-        let tickets = member.roster.ticket_of(request.recipient);
-        if tickets.is_empty() || request.recipient == request.sender {
+    fn message(&self) -> &[u8] {
+        self.message.as_slice()
+    }
+
+    fn content(&self) -> GroupEventContent {
+        GroupEventContent::Direct(self.message.clone())
+    }
+
+    fn tickets<'a>(&self, roster: &'a Roster) -> Result<BTreeMap<&'a Domain, Vec<Ticket>>, Error> {
+        let tickets = roster.ticket_of(self.recipient);
+        if tickets.is_empty() || self.recipient == self.sender {
             return Err(Rule::Recipient.into());
         }
-        let announcement = Announcement {
-            content: GroupEventContent::Direct(request.message.clone()),
-            key: &member.roster.fan_out(),
-            tickets,
-        };
-        let place = (&request.group, &mut group);
-        let receipt = self.announce(tx, place, announcement, (now, entropy))?;
-        group.save(tx)?;
-        remember(tx, request.sender, (hash, member.key), receipt)?;
-        Ok(receipt)
+        Ok(tickets)
     }
 }

@@ -5,8 +5,9 @@ use protocol::id::GroupId;
 use protocol::queue::ListenEvent;
 
 use crate::scenarios::garbler::Victims;
+use crate::scenarios::invitation::job_of;
 use crate::testing::{Person, World, problems, texts};
-use crate::{Event, Outcome, Problem, Remedy};
+use crate::{Event, JobKind, Outcome, Problem, Remedy};
 
 /// The admin.
 const ASPEN: usize = 0;
@@ -42,6 +43,14 @@ pub(super) fn people(world: &World, names: &[&str]) -> (Vec<Person>, GroupId) {
     aspen.invite(world, &group, &contacts);
     everybody_syncs(&mut people, world);
     (people, group)
+}
+
+/// Birch commits what Elder alone cannot read.
+fn lock_out_elder(people: &mut [Person], world: &World, group: &GroupId) {
+    let elder = people[ASPEN].leaf(group, "Elder");
+    let job = people[BIRCH].garble(world, group, &Victims::Leaves(vec![elder]));
+    people[BIRCH].finish(world, job).unwrap();
+    everybody_syncs(people, world);
 }
 
 impl Person {
@@ -244,17 +253,9 @@ fn a_single_member_that_is_locked_out_helps_itself_and_the_attacker_is_out() {
 fn a_resync_that_loses_the_race_to_a_commit_is_made_again() {
     let mut world = World::new();
     let (mut people, group) = five(&world);
-    let elder = people[ASPEN].leaf(&group, "Elder");
-    let job = people[BIRCH].garble(&world, &group, &Victims::Leaves(vec![elder]));
-    people[BIRCH].finish(&world, job).unwrap();
-    everybody_syncs(&mut people, &world);
+    lock_out_elder(&mut people, &world, &group);
     world.now.0 += 60;
-    let jobs = people[4].core.jobs(world.now).unwrap();
-    let resync = jobs
-        .iter()
-        .find(|job| job.kind == crate::JobKind::Resync)
-        .unwrap()
-        .id;
+    let resync = job_of(&mut people[4], &world, JobKind::Resync).unwrap();
     let mut commits = 0;
     let [aspen, _, _, _, elder] = people.as_mut_slice() else {
         panic!("five")
@@ -279,17 +280,9 @@ fn a_resync_that_loses_the_race_to_a_commit_is_made_again() {
 fn a_resync_whose_reply_was_lost_is_entered_once_and_nothing_is_missed_after_it() {
     let mut world = World::new();
     let (mut people, group) = five(&world);
-    let elder = people[ASPEN].leaf(&group, "Elder");
-    let job = people[BIRCH].garble(&world, &group, &Victims::Leaves(vec![elder]));
-    people[BIRCH].finish(&world, job).unwrap();
-    everybody_syncs(&mut people, &world);
+    lock_out_elder(&mut people, &world, &group);
     world.now.0 += 60;
-    let jobs = people[4].core.jobs(world.now).unwrap();
-    let resync = jobs
-        .iter()
-        .find(|job| job.kind == crate::JobKind::Resync)
-        .unwrap()
-        .id;
+    let resync = job_of(&mut people[4], &world, JobKind::Resync).unwrap();
     // The commit is accepted, and what follows comes before Elder knows: Birch's removal, with the
     // message, so that nothing of the resync is known to the service any more.
     let mut lost = false;
@@ -321,10 +314,7 @@ fn a_resync_whose_reply_was_lost_is_entered_once_and_nothing_is_missed_after_it(
 fn a_resync_lets_go_who_wants_to_leave() {
     let mut world = World::new();
     let (mut people, group) = five(&world);
-    let elder = people[ASPEN].leaf(&group, "Elder");
-    let job = people[BIRCH].garble(&world, &group, &Victims::Leaves(vec![elder]));
-    people[BIRCH].finish(&world, job).unwrap();
-    everybody_syncs(&mut people, &world);
+    lock_out_elder(&mut people, &world, &group);
     // A wish that Elder cannot read.
     let job = people[3].core.leave(&group, world.now).unwrap();
     people[3].finish(&world, job).unwrap();
@@ -372,10 +362,7 @@ fn a_member_from_whom_a_commit_is_withheld_enters_again() {
 fn a_member_whom_the_service_knows_no_more_asks_for_help_and_is_added_again() {
     let mut world = World::new();
     let (mut people, group) = five(&world);
-    let elder = people[ASPEN].leaf(&group, "Elder");
-    let job = people[BIRCH].garble(&world, &group, &Victims::Leaves(vec![elder]));
-    people[BIRCH].finish(&world, job).unwrap();
-    everybody_syncs(&mut people, &world);
+    lock_out_elder(&mut people, &world, &group);
     // Somebody is removed: Elder's keys open nothing any more.
     let dogwood = people[ASPEN].leaf(&group, "Dogwood");
     let job = people[ASPEN]

@@ -1,66 +1,28 @@
 //! A member that encrypts the secrets of a commit's path to nonsense for those whom it picks.
 
+use garbler::{Garble, Garbler};
 use openmls::prelude::OpenMlsProvider as _;
-use openmls_rust_crypto::RustCrypto;
-use openmls_traits::crypto::OpenMlsCrypto;
-use openmls_traits::types::{
-    AeadType, Ciphersuite, CryptoError, ExporterSecret, HashType, HpkeCiphertext, HpkeConfig,
-    HpkeKeyPair, KemOutput, SignatureScheme,
-};
 use protocol::codec::{Opaque, encode};
 use protocol::crypto::label;
 use protocol::crypto::sealed::SymmetricKey;
 use protocol::delivery::{CommitGroup, SealedIdentityKey, WelcomeForAdded};
-use tls_codec::SecretVLBytes;
 
 use super::client::Client;
 
-/// What its victims find.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Garble {
-    /// Another secret.
-    Nonsense,
-    /// Nothing that opens.
-    Unreadable,
-}
-
-/// The real cryptography, but for what is encrypted to certain keys.
-pub(super) struct Garbler {
-    real: RustCrypto,
-    how: Garble,
-    /// Absent for all.
-    keys: Option<Vec<Vec<u8>>>,
-}
-
-impl Garbler {
-    /// Against the leaves of these.
-    pub(super) fn of(how: Garble, victims: &[&Client]) -> Self {
-        let key = |victim: &&Client| {
-            let group = victim.group.as_ref().unwrap();
-            let key = encode(group.own_leaf_node().unwrap().encryption_key());
-            // Behind its length.
-            key[1..].to_vec()
-        };
-        Self {
-            real: RustCrypto::default(),
-            how,
-            keys: Some(victims.iter().map(key).collect()),
-        }
-    }
-
-    /// Against everybody.
-    pub(super) fn of_all(how: Garble) -> Self {
-        Self {
-            real: RustCrypto::default(),
-            how,
-            keys: None,
-        }
-    }
+/// Against the leaves of these.
+pub(super) fn against(how: Garble, victims: &[&Client]) -> Garbler {
+    let key = |victim: &&Client| {
+        let group = victim.group.as_ref().unwrap();
+        let key = encode(group.own_leaf_node().unwrap().encryption_key());
+        // Behind its length.
+        key[1..].to_vec()
+    };
+    Garbler::new(how, Some(victims.iter().map(key).collect()))
 }
 
 /// A commit of new keys that stays pending.
 pub(super) fn garbled(by: &mut Client, how: Garble, victims: &[&Client]) -> CommitGroup {
-    garbled_by(by, &Garbler::of(how, victims))
+    garbled_by(by, &against(how, victims))
 }
 
 pub(super) fn garbled_by(by: &mut Client, garbler: &Garbler) -> CommitGroup {
@@ -97,162 +59,5 @@ pub(super) fn garbled_by(by: &mut Client, garbler: &Garbler) -> CommitGroup {
         },
         added: Vec::new(),
         identity_key: SealedIdentityKey { sealed: [2; 60] },
-    }
-}
-
-impl OpenMlsCrypto for Garbler {
-    fn hpke_seal(
-        &self,
-        config: HpkeConfig,
-        pk_r: &[u8],
-        info: &[u8],
-        aad: &[u8],
-        ptxt: &[u8],
-    ) -> Result<HpkeCiphertext, CryptoError> {
-        let is_it = |keys: &Vec<Vec<u8>>| keys.iter().any(|key| key == pk_r);
-        let is_victim = self.keys.as_ref().is_none_or(is_it);
-        let nonsense = vec![0x55; ptxt.len()];
-        let content = match (is_victim, self.how) {
-            (true, Garble::Nonsense) => &nonsense,
-            (true, Garble::Unreadable) | (false, _) => ptxt,
-        };
-        let mut sealed = self.real.hpke_seal(config, pk_r, info, aad, content)?;
-        if is_victim && self.how == Garble::Unreadable {
-            let mut bytes = sealed.ciphertext.as_slice().to_vec();
-            bytes.iter_mut().for_each(|byte| *byte ^= 1);
-            sealed.ciphertext = bytes.into();
-        }
-        Ok(sealed)
-    }
-
-    fn supports(&self, ciphersuite: Ciphersuite) -> Result<(), CryptoError> {
-        self.real.supports(ciphersuite)
-    }
-
-    fn supported_ciphersuites(&self) -> Vec<Ciphersuite> {
-        self.real.supported_ciphersuites()
-    }
-
-    fn hkdf_extract(
-        &self,
-        hash_type: HashType,
-        salt: &[u8],
-        ikm: &[u8],
-    ) -> Result<SecretVLBytes, CryptoError> {
-        self.real.hkdf_extract(hash_type, salt, ikm)
-    }
-
-    fn hmac(
-        &self,
-        hash_type: HashType,
-        key: &[u8],
-        message: &[u8],
-    ) -> Result<SecretVLBytes, CryptoError> {
-        self.real.hmac(hash_type, key, message)
-    }
-
-    fn hkdf_expand(
-        &self,
-        hash_type: HashType,
-        prk: &[u8],
-        info: &[u8],
-        okm_len: usize,
-    ) -> Result<SecretVLBytes, CryptoError> {
-        self.real.hkdf_expand(hash_type, prk, info, okm_len)
-    }
-
-    fn hash(&self, hash_type: HashType, data: &[u8]) -> Result<Vec<u8>, CryptoError> {
-        self.real.hash(hash_type, data)
-    }
-
-    fn aead_encrypt(
-        &self,
-        alg: AeadType,
-        key: &[u8],
-        data: &[u8],
-        nonce: &[u8],
-        aad: &[u8],
-    ) -> Result<Vec<u8>, CryptoError> {
-        self.real.aead_encrypt(alg, key, data, nonce, aad)
-    }
-
-    fn aead_decrypt(
-        &self,
-        alg: AeadType,
-        key: &[u8],
-        ct_tag: &[u8],
-        nonce: &[u8],
-        aad: &[u8],
-    ) -> Result<Vec<u8>, CryptoError> {
-        self.real.aead_decrypt(alg, key, ct_tag, nonce, aad)
-    }
-
-    fn signature_key_gen(&self, alg: SignatureScheme) -> Result<(Vec<u8>, Vec<u8>), CryptoError> {
-        self.real.signature_key_gen(alg)
-    }
-
-    fn verify_signature(
-        &self,
-        alg: SignatureScheme,
-        data: &[u8],
-        pk: &[u8],
-        signature: &[u8],
-    ) -> Result<(), CryptoError> {
-        self.real.verify_signature(alg, data, pk, signature)
-    }
-
-    fn sign(&self, alg: SignatureScheme, data: &[u8], key: &[u8]) -> Result<Vec<u8>, CryptoError> {
-        self.real.sign(alg, data, key)
-    }
-
-    fn hpke_open(
-        &self,
-        config: HpkeConfig,
-        input: &HpkeCiphertext,
-        sk_r: &[u8],
-        info: &[u8],
-        aad: &[u8],
-    ) -> Result<Vec<u8>, CryptoError> {
-        self.real.hpke_open(config, input, sk_r, info, aad)
-    }
-
-    fn hpke_setup_sender_and_export(
-        &self,
-        config: HpkeConfig,
-        pk_r: &[u8],
-        info: &[u8],
-        exporter_context: &[u8],
-        exporter_length: usize,
-    ) -> Result<(KemOutput, ExporterSecret), CryptoError> {
-        let real = &self.real;
-        real.hpke_setup_sender_and_export(config, pk_r, info, exporter_context, exporter_length)
-    }
-
-    fn hpke_setup_receiver_and_export(
-        &self,
-        config: HpkeConfig,
-        enc: &[u8],
-        sk_r: &[u8],
-        info: &[u8],
-        exporter_context: &[u8],
-        exporter_length: usize,
-    ) -> Result<ExporterSecret, CryptoError> {
-        let real = &self.real;
-        real.hpke_setup_receiver_and_export(
-            config,
-            enc,
-            sk_r,
-            info,
-            exporter_context,
-            exporter_length,
-        )
-    }
-
-    fn derive_hpke_keypair(
-        &self,
-        config: HpkeConfig,
-        ikm: &[u8],
-    ) -> Result<HpkeKeyPair, CryptoError> {
-        self.real.derive_hpke_keypair(config, ikm)
     }
 }

@@ -1,5 +1,6 @@
 //! Proofs that a commit has locked a member out, beside its resync.
 
+use garbler::{Garble, Garbler};
 use openmls::prelude::{HpkePublicKey, OpenMlsProvider as _};
 use openmls_traits::storage::{CURRENT_VERSION, Entity, StorageProvider as _, traits};
 use openmls_traits::types::HpkePrivateKey;
@@ -14,7 +15,7 @@ use store::StoreError;
 
 use super::client::Client;
 use super::complain::five;
-use super::garbler::{Garble, Garbler, garbled, garbled_by};
+use super::garbler::{against, garbled, garbled_by};
 use super::{GROUP, World, client};
 use crate::{Error, Policy};
 
@@ -333,7 +334,7 @@ fn who_locks_out_a_member_by_a_resync_is_removed() {
 fn garbled_resync(world: &World, stuck: &Client, victim: &Client) -> (Client, JoinGroup) {
     let mut fresh = client(2);
     let fetched = world.fetch_external(GROUP, stuck.state_key()).unwrap();
-    let crypto = Garbler::of(Garble::Nonsense, &[victim]);
+    let crypto = against(Garble::Nonsense, &[victim]);
     let request = fresh.enter_by(&crypto, &fetched, &[]);
     (fresh, request)
 }
@@ -358,7 +359,7 @@ fn a_right_path_is_right_for_every_reader_whatever_node_it_reads_at() {
 fn a_wrong_path_is_shown_by_the_one_key_that_every_reader_reads_it_with() {
     let (world, members) = eight();
     let [a, mut b, others @ ..] = members;
-    let commit = garbled_by(&mut b, &Garbler::of_all(Garble::Nonsense));
+    let commit = garbled_by(&mut b, &Garbler::new(Garble::Nonsense, None));
     world.commit(&b, &commit).unwrap();
     let mut keys = Vec::new();
     for (number, stuck) in [1].into_iter().chain(3..).zip([a].iter().chain(&others)) {

@@ -1,10 +1,11 @@
 //! Removals that the service proposes, more of them than there is room for.
 
+use garbler::Garble;
 use protocol::delivery::{JoinGroup, PathProof, ProofVerdict};
 use protocol::error::Rule;
 
 use super::client::Client;
-use super::garbler::{Garble, garbled};
+use super::garbler::garbled;
 use super::{GROUP, POLICY, World, client};
 use crate::{Error, Policy};
 

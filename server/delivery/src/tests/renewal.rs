@@ -1,12 +1,13 @@
 //! What a change of the data key leaves to those whom the commit with it locks out.
 
+use garbler::Garble;
 use protocol::codec::Opaque;
 use protocol::delivery::{JoinGroup, PathProof, ProofVerdict};
 use protocol::limit::COMMIT_BYTES_MAX;
 
 use super::client::Client;
 use super::complain::five;
-use super::garbler::{Garble, Garbler, garbled};
+use super::garbler::{against, garbled};
 use super::{GROUP, POLICY, World, client};
 use crate::group::COMMITS_MAX;
 use crate::tables::{Edition, Group};
@@ -87,7 +88,7 @@ fn a_resync_that_changes_the_data_key_is_shown_to_be_wrong() {
     let began = world.group().root.data;
     let mut fresh = client(2);
     let fetched = world.fetch_external(GROUP, b.state_key()).unwrap();
-    let garbler = Garbler::of(Garble::Nonsense, &[&e]);
+    let garbler = against(Garble::Nonsense, &[&e]);
     let resync = fresh.enter_by(&garbler, &fetched, &[]);
     world.join(&fresh, &resync).unwrap();
     assert!(world.has_changed(began));

@@ -35,6 +35,7 @@ use zeroize::Zeroizing;
 
 use crate::account::domain_of;
 use crate::error::Error;
+use crate::group::content::GROUP_NAME_BYTES_MAX;
 use crate::hex;
 use crate::outgoing::Isolation;
 use crate::tx::Tx;
@@ -316,7 +317,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// A name that no other group of this home has.
+    /// A name that no other group of this home has, and that others can be told.
     pub(crate) fn free_name(&self, wish: &str, group: &GroupId) -> Result<String, Error> {
         let taken = self.count(
             "SELECT count(*) FROM groups WHERE name = ?1 AND id <> ?2 AND state <> 2",
@@ -326,6 +327,8 @@ impl Tx<'_> {
             return Ok(wish.to_owned());
         }
         let short: String = hex::group_hex(group).chars().take(8).collect();
+        let end = wish.floor_char_boundary(GROUP_NAME_BYTES_MAX - short.len() - 1);
+        let wish = wish.get(..end).unwrap_or_default();
         Ok(format!("{wish}-{short}"))
     }
 }

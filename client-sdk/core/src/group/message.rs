@@ -46,7 +46,7 @@ impl Tx<'_> {
                 if self.keep_message(group, Some(number), &said)?.is_none() {
                     return Ok(());
                 }
-                let name = self.take_name(group, &String::from_utf8_lossy(body))?;
+                let name = self.take_name(group, body)?;
                 Ok(self.tell(&Event::GroupNamed {
                     group: hex::group_hex(group),
                     name,
@@ -166,7 +166,8 @@ impl Tx<'_> {
     }
 
     /// A name that somebody told: without what could disturb a terminal.
-    fn take_name(&self, group: &GroupId, told: &str) -> Result<String, Reject> {
+    fn take_name(&self, group: &GroupId, told: &[u8]) -> Result<String, Reject> {
+        let told = str::from_utf8(told).map_err(|_| Problem::MessageRefused)?;
         let name: String = told.chars().filter(|char| !char.is_control()).collect();
         let name = name.trim();
         if name.is_empty() {

@@ -4,7 +4,7 @@ use protocol::id::GroupId;
 
 use crate::error::Error;
 use crate::group::snapshot::Snapshot;
-use crate::tx::Tx;
+use crate::tx::{Tx, storable};
 
 /// The service's window is ten minutes; the rest is for what is under way.
 pub(super) const RETENTION_SECONDS: u64 = 900;
@@ -63,7 +63,7 @@ impl Tx<'_> {
     /// Whether the service may have gone back to an epoch without our having heard of it yet.
     pub(crate) fn may_be_reverted(&self, group: &GroupId, epoch: u64) -> Result<bool, Error> {
         let sql = "SELECT count(*) FROM retained WHERE grp = ?1 AND epoch = ?2 AND until >= ?3";
-        Ok(self.count(sql, (group.0, epoch, self.now.0))? > 0)
+        Ok(self.count(sql, (group.0, storable(epoch), self.now.0))? > 0)
     }
 
     /// Forget states to which nobody goes back any more. [SDK-FORWARD-1]

@@ -19,7 +19,7 @@ use crate::group::event::Reject;
 use crate::group::members::nobody;
 use crate::hex;
 use crate::state::{CommitState, JobState};
-use crate::tx::Tx;
+use crate::tx::{Tx, storable};
 
 /// Messages in the database: ours that were accepted, and those of others.
 const SENT: u8 = 1;
@@ -33,10 +33,13 @@ impl Tx<'_> {
         group: &GroupId,
         event: &RevertedEvent,
     ) -> Result<(), Reject> {
-        let commit = event.commit.0;
+        let (commit, epoch) = (event.commit.0, event.epoch.0);
+        if storable(commit) != commit || storable(epoch) != epoch {
+            return Err(Problem::RevertRefused.into());
+        }
         let went_back = self.go_back(group, commit)?;
         let mut mls = self.mls_group(group)?;
-        if mls.epoch().as_u64() != event.epoch.0 {
+        if mls.epoch().as_u64() != epoch {
             // Not from where we are: we have missed something, or somebody lies.
             return Err(Problem::RevertRefused.into());
         }
@@ -61,7 +64,7 @@ impl Tx<'_> {
             group: hex::group_hex(group),
             commit,
             offender,
-            epoch: event.epoch.0,
+            epoch,
         })?;
         let damage = self.damage(group)?;
         if !went_back && damage.is_some_and(|damage| damage.stage != Stage::Quiet) {

@@ -1,7 +1,11 @@
 //! Groups that begin, and servers that would have them begin wrongly.
 
-use crate::testing::{Person, World};
-use crate::{Error, Outcome};
+use protocol::codec::Opaque;
+use protocol::id::GroupId;
+
+use crate::group::content::Body;
+use crate::testing::{Person, World, problems};
+use crate::{Error, GROUP_NAME_BYTES_MAX, Outcome, Problem};
 
 /// [SDK-DELIVERY-1]
 #[test]
@@ -45,4 +49,44 @@ fn who_leaves_a_group_alone_deletes_it() {
     assert_eq!(aspen.core.messages(&group, None, 10).unwrap().len(), 1);
     let again = aspen.create_group(&world, "walk");
     assert_ne!(again, group);
+}
+
+/// Tell a group's members its name, whatever it is.
+fn tell_name(person: &mut Person, world: &World, group: &GroupId, name: &[u8]) {
+    let name = Opaque::new(name.to_vec()).unwrap();
+    let body = Body::GroupName(name);
+    let told = person
+        .core
+        .transact(world.now, |tx| tx.queue_message(group, &body));
+    person.finish(world, told.unwrap()).unwrap();
+}
+
+/// Whoever invites tells the name on, after the service has accepted the invitation.
+#[test]
+fn no_name_that_a_member_tells_spoils_an_invitation() {
+    let world = World::new();
+    let [mut aspen, mut birch, mut cedar] =
+        ["Aspen", "Birch", "Cedar"].map(|name| Person::new().register(&world, name));
+    let contacts = [(&mut birch, "birch"), (&mut cedar, "cedar")].map(|(other, name)| {
+        let username = other.claim(&world, name);
+        aspen.befriend(&world, &username, other)
+    });
+    let long = "n".repeat(GROUP_NAME_BYTES_MAX);
+    aspen.create_group(&world, &long);
+    let group = aspen.create_group(&world, "walk");
+    aspen.invite(&world, &group, &contacts[..1]);
+    birch.sync(&world);
+    tell_name(&mut birch, &world, &group, &[0xff; GROUP_NAME_BYTES_MAX]);
+    assert_eq!(problems(&aspen.sync(&world)), [Problem::MessageRefused]);
+    tell_name(&mut birch, &world, &group, long.as_bytes());
+    assert_eq!(problems(&aspen.sync(&world)), []);
+    let groups = aspen.core.groups().unwrap();
+    let name = &groups.iter().find(|entry| entry.id == group).unwrap().name;
+    assert!(
+        *name != long && name.len() == GROUP_NAME_BYTES_MAX,
+        "{name}"
+    );
+    aspen.invite(&world, &group, &contacts[1..]);
+    cedar.sync(&world);
+    assert_eq!(cedar.core.members(&group).unwrap().len(), 3);
 }

@@ -82,24 +82,37 @@ fn only_a_quorum_of_complaints_about_that_very_commit_undoes_it() {
         vec![by(1), by(ASPEN)],
     ];
     let enough = vec![by(1), by(3)];
+    let numbers = [
+        (commit, undoing.epoch),
+        (u64::MAX, undoing.epoch),
+        (commit, Epoch(u64::MAX)),
+    ];
     let mut service = Hostile::after(&people[CEDAR], group);
     let cedar = &mut people[CEDAR];
     let after = cedar.core.group_epoch(&group).unwrap();
-    let mut say = |complaints: Vec<Complaint>, cedar: &mut Person| {
-        let event = service.number(GroupEventContent::Reverted(RevertedEvent {
-            epoch: undoing.epoch,
-            commit: Seq(commit),
-            complaints,
-        }));
-        service.tell_under(&world, cedar, &undoing.state_key, &event);
-        cedar.events()
-    };
+    let [right, beyond @ ..] = numbers;
+    let mut say =
+        |complaints: Vec<Complaint>, (commit, epoch): (u64, Epoch), cedar: &mut Person| {
+            let event = service.number(GroupEventContent::Reverted(RevertedEvent {
+                epoch,
+                commit: Seq(commit),
+                complaints,
+            }));
+            service.tell_under(&world, cedar, &undoing.state_key, &event);
+            cedar.events()
+        };
     for complaints in too_few {
-        let events = say(complaints, cedar);
+        let events = say(complaints, right, cedar);
         assert_eq!(problems(&events), [Problem::RevertRefused]);
         assert_eq!(cedar.core.group_epoch(&group).unwrap(), after);
     }
-    let events = say(enough, cedar);
+    // Numbers that no home can store are refused like others, and keep nothing else up.
+    for numbers in beyond {
+        let events = say(enough.clone(), numbers, cedar);
+        assert_eq!(problems(&events), [Problem::RevertRefused]);
+        assert_eq!(cedar.core.group_epoch(&group).unwrap(), after);
+    }
+    let events = say(enough, right, cedar);
     assert_eq!(problems(&events), []);
     assert!(matches!(events.as_slice(), [Event::GroupReverted { .. }]));
     assert_eq!(remedies(&events), []);

@@ -81,8 +81,10 @@ impl Tx<'_> {
         self.forget_past(&group.id, &mut mls, 0)?;
         if !keys.is_empty() {
             let name = self.active_group(&group.id)?.name.into_bytes();
-            let name = Opaque::new(name).map_err(|_| Error::TooLong)?;
-            self.queue_message(&group.id, &Body::GroupName(name))?;
+            // Names fit. Nothing may fail here that the service has accepted.
+            if let Ok(name) = Opaque::new(name) {
+                self.queue_message(&group.id, &Body::GroupName(name))?;
+            }
         }
         self.note_commit(&group.id, number, &commit)?;
         let accepted = CommitState {
